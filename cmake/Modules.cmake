@@ -1,0 +1,24 @@
+# dualscape_module(name DEPENDS modules... LIBRARIES targets... PRIVATE_LIBRARIES targets...): the library of one folder of src/, target dualscape::name.
+function(dualscape_module name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS;LIBRARIES;PRIVATE_LIBRARIES" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  add_library(dualscape_${name} STATIC ${sources})
+  add_library(dualscape::${name} ALIAS dualscape_${name})
+  target_include_directories(dualscape_${name} PUBLIC ${PROJECT_SOURCE_DIR}/include)
+  list(TRANSFORM ARG_DEPENDS PREPEND dualscape::)
+  target_link_libraries(dualscape_${name} PUBLIC ${ARG_DEPENDS} ${ARG_LIBRARIES} PRIVATE ${ARG_PRIVATE_LIBRARIES}
+                        dualscape_options)
+endfunction()
+
+# Compiler options shared by every target of the project. -fno-math-errno and -fno-trapping-math let the element-wise
+# loops vectorise and change no result; nothing that reorders sums (-ffast-math) is ever used.
+add_library(dualscape_options INTERFACE)
+target_compile_options(dualscape_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -fno-math-errno -fno-trapping-math)
+if(DUALSCAPE_WARNINGS_AS_ERRORS)
+  target_compile_options(dualscape_options INTERFACE -Werror)
+endif()
+if(DUALSCAPE_SANITIZE)
+  target_compile_options(dualscape_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined
+                         -fno-omit-frame-pointer)
+  target_link_options(dualscape_options INTERFACE -fsanitize=address,undefined)
+endif()

@@ -1,0 +1,115 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "dualscape/base/kinds.hpp"
+#include "dualscape/base/partition.hpp"
+
+/// A deck as typed values: what every other part of the program reads. Names, defaults, bounds, units and
+/// help texts are in the schema (deck/schema.hpp), which binds each key to its member here once.
+namespace dualscape::deck {
+
+struct Data {
+  Source source = Source::fashion_mnist;
+  std::filesystem::path path;  ///< empty: the usual places of a named source
+  std::vector<Index> classes;  ///< empty: every class found, in ascending order
+  Index train_per_class = 0;   ///< 0: all
+  Index test_count = 0;        ///< 0: all
+  double label_noise = 0.0;
+  double scale = 255.0;
+};
+
+struct WeightDecay {
+  WeightDecayKind kind = WeightDecayKind::none;
+  double strength = 0.0;
+  Index epochs = 200;
+};
+
+struct Layer {
+  LayerKind type = LayerKind::dense;
+  Index units = 0;
+  std::string name;                      ///< empty in the deck: filled in as dense1, dense2, ...
+  std::optional<Activation> activation;  ///< unset: the network's; the last layer has none
+  std::optional<bool> bias;              ///< unset: the network's
+  double dropout = 0.0;
+};
+
+struct Network {
+  Loss loss = Loss::cross_entropy;
+  Activation activation = Activation::relu;
+  bool bias = false;
+  double init_scale = 1.0;
+  std::vector<Layer> layers;
+  std::filesystem::path weights;  ///< empty: start from random weights
+};
+
+struct Training {
+  double learning_rate = 0.1;
+  double momentum = 0.0;
+  Index batch_size = 25;
+  Index max_epochs = 1000;
+  double stop_loss = 1e-3;
+  double stop_accuracy = 0.99;
+  WeightDecay weight_decay;
+};
+
+struct Spectrum {
+  Curvature curvature = Curvature::hessian;  ///< key: operator
+  std::vector<std::string> block;            ///< names of layers, "name+bias", or the single entry "all"
+  Which which = Which::largest;
+  Index count = 50;
+  double tolerance = 1e-8;
+};
+
+struct Duality {
+  std::string layer;
+  PairingKind pairing = PairingKind::nearest_input;
+  Anchor anchor = Anchor::test;
+  Index sharp = 10;
+};
+
+struct Numerics {
+  Precision precision = Precision::double_;
+  int threads = 1;
+  std::optional<std::uint64_t> cache;  ///< bytes a rank; unset = "auto"
+  int lanes = 0;             ///< partial sums a sum over samples is made of; 0: by the number of samples
+  Index dense_limit = 4096;  ///< largest block size of a complete spectrum
+};
+
+struct Output {
+  std::filesystem::path directory;
+  bool eigenvectors = true;
+};
+
+using AxisValue = std::variant<bool, std::int64_t, double, std::string>;
+
+struct Axis {
+  std::string key;
+  std::vector<AxisValue> values;
+};
+
+struct Study {
+  Index repeats = 1;
+  int ranks_per_run = 1;
+  std::vector<Axis> axes;
+};
+
+struct Config {
+  std::string title;
+  std::uint64_t seed = 1;
+  Data data;
+  Network network;
+  std::optional<Training> training;  ///< unset: nothing is trained
+  std::optional<Spectrum> spectrum;
+  std::optional<Duality> duality;
+  Numerics numerics;
+  Output output;
+  std::optional<Study> study;
+};
+
+}  // namespace dualscape::deck
