@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <span>
 #include <string>
@@ -107,6 +108,10 @@ class Comm {
   int rank_ = 0;
   int size_ = 1;
 };
+
+/// Throws on every rank when any rank brings an error: message and exit code of the lowest such rank.
+/// @note Collective
+void throw_collectively(const Comm& comm, std::exception_ptr error);
 
 /// Runs `body` on every rank and makes a failure collective: when it throws on any rank, every rank throws,
 /// with the message and exit code of the lowest failing rank. `body` must not communicate. @note Collective

@@ -1,0 +1,80 @@
+#include "dualscape/base/blas.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "dualscape/base/random.hpp"
+
+namespace dualscape {
+namespace {
+
+template <class Real>
+Matrix<Real> random_matrix(Index rows, Index cols, std::uint64_t seed) {
+  const Random random(seed, Stream::probe);
+  Matrix<Real> a(rows, cols);
+  for (Index i = 0; i < rows * cols; ++i)
+    a.data()[i] = static_cast<Real>(random.normal(static_cast<std::uint64_t>(i)));
+  return a;
+}
+
+template <class Real>
+void expect_gemm_matches_loops() {
+  const Index m = 5, n = 7, k = 3;
+  for (Op op_a : {Op::none, Op::transpose})
+    for (Op op_b : {Op::none, Op::transpose}) {
+      const auto a = op_a == Op::none ? random_matrix<Real>(m, k, 1) : random_matrix<Real>(k, m, 1);
+      const auto b = op_b == Op::none ? random_matrix<Real>(k, n, 2) : random_matrix<Real>(n, k, 2);
+      // A view with a stride of its own: the result is a block of a larger matrix.
+      auto big = random_matrix<Real>(m, n + 4, 3);
+      const auto before = big;
+      const auto c = big.view().cols_from(2, n);
+      gemm<Real>(op_a, op_b, Real(2), a.view(), b.view(), Real(-1), c);
+      for (Index i = 0; i < m; ++i)
+        for (Index j = 0; j < n; ++j) {
+          double sum = 0;
+          for (Index l = 0; l < k; ++l)
+            sum +=
+                double(op_a == Op::none ? a(i, l) : a(l, i)) * double(op_b == Op::none ? b(l, j) : b(j, l));
+          // A dozen roundings of numbers of order ten.
+          EXPECT_NEAR(c(i, j), 2 * sum - before(i, j + 2), 120 * std::numeric_limits<Real>::epsilon());
+        }
+      EXPECT_EQ(big(0, 0), before(0, 0));
+      EXPECT_EQ(big(m - 1, n + 3), before(m - 1, n + 3));
+    }
+}
+
+TEST(Gemm, MatchesLoopsInDouble) {
+  expect_gemm_matches_loops<double>();
+}
+TEST(Gemm, MatchesLoopsInSingle) {
+  expect_gemm_matches_loops<float>();
+}
+
+TEST(Gemm, RefusesShapesThatDoNotFit) {
+  Matrix<double> a(2, 3), b(4, 5), c(2, 5);
+  EXPECT_THROW(gemm<double>(Op::none, Op::none, 1.0, a.view(), b.view(), 0.0, c.view()), std::logic_error);
+}
+
+TEST(SymmetricEigen, GivesOrthonormalRowsThatDiagonalise) {
+  const Index n = 20;
+  auto a = random_matrix<double>(n, n, 4);
+  for (Index i = 0; i < n; ++i)
+    for (Index j = 0; j < i; ++j) a(j, i) = a(i, j);
+  auto vectors = a;
+  const auto values = symmetric_eigen(vectors.view());
+  EXPECT_TRUE(std::ranges::is_sorted(values));
+  // LAPACK's backward error: a small multiple of n eps |A|.
+  const double tolerance = 10 * n * std::numeric_limits<double>::epsilon() * 10;
+  for (Index i = 0; i < n; ++i)
+    for (Index j = 0; j < n; ++j) {
+      double product = 0;
+      for (Index k = 0; k < n; ++k) product += a(j, k) * vectors(i, k);
+      EXPECT_NEAR(product, values[static_cast<std::size_t>(i)] * vectors(i, j), tolerance);
+      EXPECT_NEAR(dot(vectors.row(i), vectors.row(j)), i == j ? 1.0 : 0.0, tolerance);
+    }
+}
+
+}  // namespace
+}  // namespace dualscape
