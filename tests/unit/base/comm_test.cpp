@@ -28,7 +28,8 @@ TEST(Comm, BroadcastsTextsAndVectors) {
   std::string text = comm.is_root() ? "from the root" : "";
   comm.broadcast(text);
   EXPECT_EQ(text, "from the root");
-  std::vector<double> numbers(comm.is_root() ? 3 : 0, 2.5);
+  std::vector<double> numbers;
+  if (comm.is_root()) numbers.assign(3, 2.5);
   comm.broadcast(numbers);
   EXPECT_EQ(numbers, std::vector<double>(3, 2.5));
 }
