@@ -1,0 +1,80 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "dualscape/base/matrix.hpp"
+#include "dualscape/nn/bilinear.hpp"
+#include "dualscape/nn/network.hpp"
+
+namespace dualscape::nn {
+
+/// Activities of a tile of n samples on their way up. Buffers are kept between tiles.
+template <class Real>
+struct Activities {
+  std::vector<Matrix<Real>> a;  ///< a[l]: n x in of layer l, the activity that enters it; a[0] is the input
+  std::vector<Matrix<Real>> z;  ///< z[l]: n x out of layer l; the last one holds the logits
+  Index count = 0;              ///< n: rows in use
+
+  MatrixView<Real> input() { return a.front().top(count); }
+  MatrixView<Real> entering(Index l) { return a[static_cast<std::size_t>(l)].top(count); }
+  MatrixView<Real> preactivity(Index l) { return z[static_cast<std::size_t>(l)].top(count); }
+  MatrixView<Real> logits() { return z.back().top(count); }
+};
+
+/// A network with parameters in the precision it computes in.
+template <class Real>
+class Model {
+ public:
+  /// Parameters are zero until set.
+  explicit Model(const Network& network);
+
+  const Network& network() const { return network_; }
+  const BilinearMap<Real>& map(Index l) const { return *maps_[static_cast<std::size_t>(l)]; }
+  std::span<Real> parameters() { return parameters_; }
+  std::span<const Real> parameters() const { return parameters_; }
+  void set_parameters(std::span<const double> parameters);
+  std::span<const Real> weight(Index l) const;
+  /// Empty where the layer has none.
+  std::span<const Real> bias(Index l) const;
+
+  /// Buffers for tiles of at most `samples` samples.
+  Activities<Real> make_activities(Index samples) const;
+  /// From the inputs in act.input() to the logits. `mask(l, a)`, where given, is applied to the activity that
+  /// leaves layer l before it enters the next one (dropout).
+  template <class Mask>
+  void forward(Activities<Real>& act, const Mask& mask) const {
+    for (Index l = 0; l < network_.depth(); ++l) {
+      forward_layer(l, act.entering(l), act.preactivity(l));
+      if (l + 1 < network_.depth()) {
+        leave(l, act);
+        mask(l, act.entering(l + 1));
+      }
+    }
+  }
+  void forward(Activities<Real>& act) const {
+    forward(act, [](Index, MatrixView<Real>) {});
+  }
+  /// From z^l in act.preactivity(l) to the logits.
+  void forward_above(Index l, Activities<Real>& act) const;
+  /// z = B(W^l, a) + b^l
+  void forward_layer(Index l, ConstMatrixView<Real> a, MatrixView<Real> z) const;
+
+ private:
+  void leave(Index l, Activities<Real>& act) const;
+
+  Network network_;
+  std::vector<std::unique_ptr<BilinearMap<Real>>> maps_;
+  std::vector<Real> parameters_;
+};
+
+/// z += b on every row.
+template <class Real>
+void add_bias(std::span<const Real> bias, MatrixView<Real> z);
+
+/// sums += the sum of d's rows.
+template <class Real>
+void add_row_sums(std::type_identity_t<ConstMatrixView<Real>> d, std::span<Real> sums);
+
+}  // namespace dualscape::nn

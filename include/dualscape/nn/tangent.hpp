@@ -1,0 +1,66 @@
+#pragma once
+
+#include <vector>
+
+#include "dualscape/nn/linearisation.hpp"
+#include "dualscape/nn/loss.hpp"
+
+/// Directional derivatives of a network over a tile, for k directions at once. With R{.} the derivative along
+/// a direction V of the parameters (Pearlmutter 1994), written with the layers' three maps alone:
+///
+///     R{z}   = apply(V, a) + V_b + apply(W, R{a})         R{a} = phi'(z) . R{z}
+///     R{d_z} = phi''(z) . R{z} . d_a + phi'(z) . R{d_a}   at the top R{d_f} = S R{f}
+///     R{dW}  = adjoint_weight(R{d_z}, a) + adjoint_weight(d_z, R{a})
+///     R{d_a below} = adjoint_input(V, d_z) + adjoint_input(W, R{d_z})
+///
+/// Blocks of directions are stored sample by sample: n x (k width), direction j in columns [j width, (j+1)
+/// width).
+namespace dualscape::nn {
+
+/// Which parameters take part, and where they lie in a block's vector.
+struct BlockLayout {
+  static constexpr Index absent = -1;
+  std::vector<Index> weight_offset;  ///< for each layer; absent: not part of the block
+  std::vector<Index> bias_offset;
+  Index size = 0;
+
+  /// Lowest layer with a part in the block.
+  Index first_layer() const;
+};
+
+/// Scratch for one tile and k directions; buffers are kept between tiles.
+template <class Real>
+struct TangentBuffers {
+  std::vector<Matrix<Real>> rz;  ///< rz[l]: n x (k out)
+  std::vector<Matrix<Real>> ra;  ///< ra[l]: n x (k in), of the activity entering layer l
+  std::vector<Matrix<Real>> rd;  ///< rd[l]: n x (k out): R{d_z^l}
+};
+
+template <class Real>
+class Tangent {
+ public:
+  Tangent(const Model<Real>& model, BlockLayout block) : model_(model), block_(std::move(block)) {}
+
+  const BlockLayout& block() const { return block_; }
+
+  /// R{f} (n x (k C)), left in the buffers' top rz; `directions` is k x block size.
+  MatrixView<Real> forward(const Tile<Real>& tile, ConstMatrixView<Real> directions,
+                           TangentBuffers<Real>& buffers) const;
+
+  /// Adds J^T u for the u (n x (k C)) in the buffers' top rd to `out` (k x block size).
+  void add_transposed(const Tile<Real>& tile, TangentBuffers<Real>& buffers, MatrixView<Real> out) const;
+
+  /// Adds the derivative of the tile's summed gradient along the directions to `out`; to be called after
+  /// `forward`, with S R{f} in the buffers' top rd.
+  void add_gradient_derivative(const Tile<Real>& tile, ConstMatrixView<Real> directions,
+                               TangentBuffers<Real>& buffers, MatrixView<Real> out) const;
+
+  /// The top rd of the buffers, sized for n samples and k directions.
+  MatrixView<Real> top(TangentBuffers<Real>& buffers, Index samples, Index directions) const;
+
+ private:
+  const Model<Real>& model_;
+  BlockLayout block_;
+};
+
+}  // namespace dualscape::nn

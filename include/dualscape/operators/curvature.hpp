@@ -1,0 +1,87 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "dualscape/base/kinds.hpp"
+#include "dualscape/base/linear_operator.hpp"
+#include "dualscape/nn/linearisation.hpp"
+#include "dualscape/nn/tangent.hpp"
+
+/// Curvature of the mean training loss as matrix-free operators over a block of parameters.
+namespace dualscape::operators {
+
+/// A mean over samples of products with one direction: what all curvature operators share. A product gathers
+/// the direction, adds over the tiles of this rank's lanes, and reduces once.
+template <class Real>
+class SampleMean : public LinearOperator {
+ public:
+  /// `linearisation` must outlive the operator.
+  SampleMean(const nn::Linearisation<Real>& linearisation, nn::BlockLayout block);
+
+  const Comm& comm() const override { return linearisation_.comm(); }
+  Partition range() const override { return partition_; }
+  void apply(ConstMultiVector in, MultiVector out) const override;
+
+ protected:
+  /// Adds the tile's sum of products with k directions (k x M) to `out` (k x M).
+  virtual void add_tile(const nn::Tile<Real>& tile, ConstMatrixView<Real> directions,
+                        MatrixView<Real> out) const = 0;
+
+  const nn::Linearisation<Real>& linearisation_;
+  nn::Tangent<Real> tangent_;
+  mutable nn::TangentBuffers<Real> buffers_;
+
+ private:
+  Partition partition_;
+};
+
+/// The Hessian of the mean loss: mean_p d^2 l_p / dW dW.
+template <class Real>
+class Hessian final : public SampleMean<Real> {
+ public:
+  using SampleMean<Real>::SampleMean;
+
+ protected:
+  void add_tile(const nn::Tile<Real>& tile, ConstMatrixView<Real> directions,
+                MatrixView<Real> out) const override;
+};
+
+/// factor x mean_p J_p^T S_p J_p, with the positive semi-definite part of S.
+template <class Real>
+class GaussNewton final : public SampleMean<Real> {
+ public:
+  GaussNewton(const nn::Linearisation<Real>& linearisation, nn::BlockLayout block, Real factor = 1)
+      : SampleMean<Real>(linearisation, std::move(block)), factor_(factor) {}
+
+ protected:
+  void add_tile(const nn::Tile<Real>& tile, ConstMatrixView<Real> directions,
+                MatrixView<Real> out) const override;
+
+ private:
+  Real factor_;
+};
+
+/// mean_p grad l_p grad l_p^T, uncentred.
+template <class Real>
+class EmpiricalFisher final : public SampleMean<Real> {
+ public:
+  using SampleMean<Real>::SampleMean;
+
+ protected:
+  void add_tile(const nn::Tile<Real>& tile, ConstMatrixView<Real> directions,
+                MatrixView<Real> out) const override;
+};
+
+/// The operator a deck asks for. The Fisher matrix is the Gauss-Newton matrix for cross-entropy, and for mse
+/// that of Gaussian noise of variance C/2, which is Gauss-Newton again. Throws UsageError for a Fisher matrix
+/// with softmax-mse, which is no negative log-likelihood.
+template <class Real>
+std::unique_ptr<LinearOperator> make_curvature(Curvature kind, const nn::Linearisation<Real>& linearisation,
+                                               const nn::BlockLayout& block);
+
+/// Gradient of the mean loss over a block, on every rank. @note Collective
+template <class Real>
+std::vector<double> mean_gradient(const nn::Linearisation<Real>& linearisation, const nn::BlockLayout& block);
+
+}  // namespace dualscape::operators

@@ -1,0 +1,149 @@
+#include "dualscape/nn/linearisation.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "dualscape/nn/activation.hpp"
+#include "dualscape/nn/loss.hpp"
+
+namespace dualscape::nn {
+namespace {
+
+template <class Real>
+void multiply(MatrixView<Real> into, std::type_identity_t<ConstMatrixView<Real>> factor) {
+  for (Index i = 0; i < into.rows; ++i)
+    std::ranges::transform(into.row(i), factor.row(i), into.row(i).begin(), std::multiplies<>());
+}
+
+template <class Real>
+Tile<Real> make_tile(const Network& network, Index samples) {
+  Tile<Real> tile;
+  for (Index l = 0; l < network.depth(); ++l) {
+    const Layer& layer = network.layer(l);
+    tile.a.emplace_back(samples, layer.in);
+    tile.d.emplace_back(samples, layer.out);
+    if (l + 1 == network.depth()) break;
+    tile.d1.emplace_back(samples, layer.out);
+    tile.d2.push_back(piecewise_linear(layer.activation) ? Matrix<Real>() : Matrix<Real>(samples, layer.out));
+  }
+  tile.p = Matrix<Real>(samples, network.outputs());
+  return tile;
+}
+
+}  // namespace
+
+template <class Real>
+Linearisation<Real>::Linearisation(const Comm& comm, const Network& network,
+                                   std::span<const double> parameters, Samples<Real> samples,
+                                   const Options& options)
+    : comm_(comm), model_(network), samples_(std::move(samples)) {
+  model_.set_parameters(parameters);
+  const Lanes& lanes = samples_.lanes;
+  const Index start = lanes.first_sample(comm.rank(), comm.size());
+  Index largest = 0;
+  for (int lane = lanes.first_lane(comm.rank(), comm.size());
+       lane < lanes.first_lane(comm.rank() + 1, comm.size()); ++lane)
+    for (Index first = lanes.begin(lane); first < lanes.end(lane); first += options.tile) {
+      const Index count = std::min(options.tile, lanes.end(lane) - first);
+      borders_.push_back({lane, first - start, count});
+      largest = std::max(largest, count);
+    }
+  activities_ = model_.make_activities(largest);
+  scratch_ = make_tile<Real>(network, largest);
+
+  const std::uint64_t budget = options.cache_bytes.value_or(std::numeric_limits<std::uint64_t>::max());
+  for (const Border& border : borders_) {
+    const std::uint64_t bytes = bytes_per_sample(network) * static_cast<std::uint64_t>(border.count);
+    if (cached_bytes_ + bytes > budget) break;
+    tiles_.push_back(make_tile<Real>(network, border.count));
+    compute(border, tiles_.back());
+    cached_bytes_ += bytes;
+  }
+}
+
+template <class Real>
+std::uint64_t Linearisation<Real>::bytes_per_sample(const Network& network) {
+  const Tile<Real> one = make_tile<Real>(network, 1);
+  std::size_t numbers = one.p.entries().size();
+  for (const auto* group : {&one.a, &one.d, &one.d1, &one.d2})
+    for (const auto& matrix : *group) numbers += matrix.entries().size();
+  return numbers * sizeof(Real);
+}
+
+template <class Real>
+const Tile<Real>& Linearisation<Real>::tile(std::size_t i) const {
+  if (i < tiles_.size()) return tiles_[i];
+  compute(borders_[i], scratch_);
+  return scratch_;
+}
+
+template <class Real>
+void Linearisation<Real>::compute(const Border& border, Tile<Real>& tile) const {
+  const Network& net = network();
+  const Index n = border.count;
+  const Index last = net.depth() - 1;
+  tile.count = n;
+  tile.labels =
+      std::span(samples_.labels).subspan(static_cast<std::size_t>(border.first), static_cast<std::size_t>(n));
+
+  activities_.count = n;
+  samples_.inputs(border.first, activities_.input());
+  model_.forward(activities_);
+  for (Index l = 0; l <= last; ++l)
+    std::ranges::copy_n(activities_.entering(l).data, n * net.layer(l).in,
+                        tile.a[static_cast<std::size_t>(l)].data());
+  softmax<Real>(activities_.logits(), tile.p.top(n));
+  loss_gradient<Real>(net.loss(), activities_.logits(), tile.labels, tile.d.back().top(n));
+
+  for (Index l = last; l-- > 0;) {
+    const auto at = static_cast<std::size_t>(l);
+    const auto d = tile.d[at].top(n);
+    const auto d1 = tile.d1[at].top(n);
+    model_.map(l + 1).adjoint_input(model_.weight(l + 1), tile.d[at + 1].top(n), Write::replace, d);
+    const auto d2 = tile.d2[at].top(std::min(n, tile.d2[at].rows()));
+    activation_derivatives<Real>(net.layer(l).activation, activities_.preactivity(l), d1, d2);
+    if (d2.rows > 0) multiply<Real>(d2, d);
+    multiply<Real>(d, d1);
+  }
+}
+
+template <class Real>
+Score evaluate(const Comm& comm, const Model<Real>& model, const Samples<Real>& samples) {
+  constexpr Index tile = 256;
+  const Lanes& lanes = samples.lanes;
+  const Index start = lanes.first_sample(comm.rank(), comm.size());
+  auto act = model.make_activities(std::min<Index>(tile, lanes.samples()));
+  std::vector<double> losses(tile);
+  std::vector<int> predicted(tile);
+  LaneSum sum(comm, lanes, 1, 2);
+  for (int lane = lanes.first_lane(comm.rank(), comm.size());
+       lane < lanes.first_lane(comm.rank() + 1, comm.size()); ++lane) {
+    auto totals = sum.next_lane();
+    for (Index first = lanes.begin(lane); first < lanes.end(lane); first += tile) {
+      act.count = std::min(tile, lanes.end(lane) - first);
+      const auto labels =
+          std::span(samples.labels)
+              .subspan(static_cast<std::size_t>(first - start), static_cast<std::size_t>(act.count));
+      samples.inputs(first - start, act.input());
+      model.forward(act);
+      sample_losses<Real>(model.network().loss(), act.logits(), labels, losses);
+      predictions<Real>(act.logits(), predicted);
+      for (std::size_t i = 0; i < labels.size(); ++i) {
+        totals(0, 0) += losses[i];
+        totals(0, 1) += predicted[i] == labels[i] ? 1.0 : 0.0;
+      }
+    }
+  }
+  Matrix<double> total(1, 2);
+  sum.all_reduce(total.view());
+  const double n = static_cast<double>(lanes.samples());
+  return {.loss = total(0, 0) / n, .accuracy = total(0, 1) / n};
+}
+
+template class Linearisation<double>;
+template class Linearisation<float>;
+template Score evaluate<double>(const Comm&, const Model<double>&, const Samples<double>&);
+template Score evaluate<float>(const Comm&, const Model<float>&, const Samples<float>&);
+
+}  // namespace dualscape::nn

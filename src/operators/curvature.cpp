@@ -1,0 +1,166 @@
+#include "dualscape/operators/curvature.hpp"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "dualscape/base/error.hpp"
+#include "dualscape/nn/loss.hpp"
+
+namespace dualscape::operators {
+namespace {
+
+/// Calls add(tile, sums) for every tile of this rank's lanes, where `sums` (vectors x size) collects a lane
+/// in the network's precision, and gives the lanes to `total`. A failure here travels with the sum.
+template <class Real, class Add>
+void sum_lanes(const nn::Linearisation<Real>& linearisation, LaneSum& total, const Add& add) {
+  const Lanes& lanes = linearisation.lanes();
+  const Comm& comm = linearisation.comm();
+  Matrix<Real> rounded;
+  try {
+    for (int lane = lanes.first_lane(comm.rank(), comm.size());
+         lane < lanes.first_lane(comm.rank() + 1, comm.size()); ++lane) {
+      const MatrixView<double> sums = total.next_lane();
+      if constexpr (std::is_same_v<Real, double>) {
+        linearisation.for_each_tile(lane, [&](const nn::Tile<double>& tile) { add(tile, sums); });
+      } else {
+        rounded = Matrix<Real>(sums.rows, sums.cols);
+        linearisation.for_each_tile(lane, [&](const nn::Tile<Real>& tile) { add(tile, rounded.view()); });
+        std::ranges::copy(rounded.entries(), sums.data);
+      }
+    }
+  } catch (...) {
+    total.fail(std::current_exception());
+  }
+}
+
+template <class Real>
+double per_sample(const nn::Linearisation<Real>& linearisation) {
+  return 1.0 / static_cast<double>(linearisation.lanes().samples());
+}
+
+}  // namespace
+
+template <class Real>
+SampleMean<Real>::SampleMean(const nn::Linearisation<Real>& linearisation, nn::BlockLayout block)
+    : linearisation_(linearisation),
+      tangent_(linearisation.model(), std::move(block)),
+      partition_(tangent_.block().size, linearisation.comm().size()) {}
+
+template <class Real>
+void SampleMean<Real>::apply(ConstMultiVector in, MultiVector out) const {
+  const Index size = partition_.size();
+  Matrix<double> whole(in.rows, size);
+  gather_all(comm(), partition_, in, whole.view());
+  Matrix<Real> rounded;
+  ConstMatrixView<Real> directions;
+  if constexpr (std::is_same_v<Real, double>) {
+    directions = whole.view();
+  } else {
+    rounded = Matrix<Real>(in.rows, size);
+    std::ranges::transform(whole.entries(), rounded.data(), [](double x) { return static_cast<Real>(x); });
+    directions = rounded.view();
+  }
+
+  LaneSum sum(comm(), linearisation_.lanes(), in.rows, size);
+  sum_lanes(linearisation_, sum,
+            [&](const nn::Tile<Real>& tile, MatrixView<Real> sums) { add_tile(tile, directions, sums); });
+  sum.reduce_scatter(partition_, out);
+  const double weight = per_sample(linearisation_);
+  for (Index j = 0; j < out.rows; ++j)
+    for (double& x : out.row(j)) x *= weight;
+}
+
+template <class Real>
+void Hessian<Real>::add_tile(const nn::Tile<Real>& tile, ConstMatrixView<Real> directions,
+                             MatrixView<Real> out) const {
+  const auto rf = this->tangent_.forward(tile, directions, this->buffers_);
+  const auto rd = this->tangent_.top(this->buffers_, tile.count, directions.rows);
+  nn::loss_curvature_product<Real>(this->linearisation_.network().loss(), nn::LossCurvature::full,
+                                   tile.p.view().rows_from(0, tile.count), tile.labels, rf, rd);
+  this->tangent_.add_gradient_derivative(tile, directions, this->buffers_, out);
+}
+
+template <class Real>
+void GaussNewton<Real>::add_tile(const nn::Tile<Real>& tile, ConstMatrixView<Real> directions,
+                                 MatrixView<Real> out) const {
+  const auto rf = this->tangent_.forward(tile, directions, this->buffers_);
+  const auto rd = this->tangent_.top(this->buffers_, tile.count, directions.rows);
+  nn::loss_curvature_product<Real>(this->linearisation_.network().loss(), nn::LossCurvature::psd,
+                                   tile.p.view().rows_from(0, tile.count), tile.labels, rf, rd);
+  if (factor_ != Real(1))
+    for (Index i = 0; i < rd.rows; ++i)
+      for (Real& x : rd.row(i)) x *= factor_;
+  this->tangent_.add_transposed(tile, this->buffers_, out);
+}
+
+template <class Real>
+void EmpiricalFisher<Real>::add_tile(const nn::Tile<Real>& tile, ConstMatrixView<Real> directions,
+                                     MatrixView<Real> out) const {
+  // <grad l_p, v> = d_f . R{f}; the product is then J^T (d_f <grad l_p, v>).
+  const auto rf = this->tangent_.forward(tile, directions, this->buffers_);
+  const auto rd = this->tangent_.top(this->buffers_, tile.count, directions.rows);
+  const auto& gradient = tile.d.back();
+  const Index classes = gradient.cols();
+  for (Index i = 0; i < tile.count; ++i)
+    for (Index first = 0; first < rf.cols; first += classes) {
+      Real along = 0;
+      for (Index c = 0; c < classes; ++c) along += gradient(i, c) * rf(i, first + c);
+      for (Index c = 0; c < classes; ++c) rd(i, first + c) = along * gradient(i, c);
+    }
+  this->tangent_.add_transposed(tile, this->buffers_, out);
+}
+
+template <class Real>
+std::unique_ptr<LinearOperator> make_curvature(Curvature kind, const nn::Linearisation<Real>& linearisation,
+                                               const nn::BlockLayout& block) {
+  switch (kind) {
+    case Curvature::hessian:
+      return std::make_unique<Hessian<Real>>(linearisation, block);
+    case Curvature::gauss_newton:
+      return std::make_unique<GaussNewton<Real>>(linearisation, block);
+    case Curvature::fisher:
+      if (linearisation.network().loss() == Loss::softmax_mse)
+        throw UsageError(
+            "spectrum.operator = \"fisher\" has no meaning with network.loss = \"softmax-mse\", which is no "
+            "negative "
+            "log-likelihood; use \"gauss-newton\" or \"empirical-fisher\"");
+      return std::make_unique<GaussNewton<Real>>(linearisation, block);
+    case Curvature::empirical_fisher:
+      return std::make_unique<EmpiricalFisher<Real>>(linearisation, block);
+  }
+  throw std::logic_error("make_curvature: unknown kind");
+}
+
+template <class Real>
+std::vector<double> mean_gradient(const nn::Linearisation<Real>& linearisation,
+                                  const nn::BlockLayout& block) {
+  nn::Tangent<Real> tangent(linearisation.model(), block);
+  nn::TangentBuffers<Real> buffers;
+  LaneSum sum(linearisation.comm(), linearisation.lanes(), 1, block.size);
+  sum_lanes(linearisation, sum, [&](const nn::Tile<Real>& tile, MatrixView<Real> sums) {
+    const auto top = tangent.top(buffers, tile.count, 1);
+    std::copy_n(tile.d.back().data(), tile.count * top.cols, top.data);
+    tangent.add_transposed(tile, buffers, sums);
+  });
+  std::vector<double> gradient(static_cast<std::size_t>(block.size));
+  sum.all_reduce({gradient.data(), 1, block.size});
+  for (double& x : gradient) x *= per_sample(linearisation);
+  return gradient;
+}
+
+template class SampleMean<double>;
+template class SampleMean<float>;
+template class Hessian<double>;
+template class Hessian<float>;
+template class GaussNewton<double>;
+template class GaussNewton<float>;
+template class EmpiricalFisher<double>;
+template class EmpiricalFisher<float>;
+template std::unique_ptr<LinearOperator> make_curvature<double>(Curvature, const nn::Linearisation<double>&,
+                                                                const nn::BlockLayout&);
+template std::unique_ptr<LinearOperator> make_curvature<float>(Curvature, const nn::Linearisation<float>&,
+                                                               const nn::BlockLayout&);
+template std::vector<double> mean_gradient<double>(const nn::Linearisation<double>&, const nn::BlockLayout&);
+template std::vector<double> mean_gradient<float>(const nn::Linearisation<float>&, const nn::BlockLayout&);
+
+}  // namespace dualscape::operators
