@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -9,18 +8,12 @@
 #include "dualscape/base/comm.hpp"
 #include "dualscape/base/lanes.hpp"
 #include "dualscape/base/matrix.hpp"
+#include "dualscape/base/samples.hpp"
 #include "dualscape/nn/model.hpp"
 
 namespace dualscape::nn {
 
-/// The samples of this rank, i.e. of its lanes.
-template <class Real>
-struct Samples {
-  Lanes lanes;
-  std::vector<int> labels;  ///< of this rank's samples
-  /// Writes inputs of this rank's samples [first, first + out.rows) into `out` (rows x features).
-  std::function<void(Index first, MatrixView<Real> out)> inputs;
-};
+using dualscape::Samples;
 
 /// Everything of a tile of n samples that no direction changes. Layer l = 0 .. L-1.
 template <class Real>
