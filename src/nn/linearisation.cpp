@@ -1,21 +1,9 @@
 #include "dualscape/nn/linearisation.hpp"
 
-#include <algorithm>
 #include <limits>
 #include <utility>
 
-#include "dualscape/nn/activation.hpp"
-#include "dualscape/nn/loss.hpp"
-
 namespace dualscape::nn {
-namespace {
-
-template <class Real>
-void multiply(MatrixView<Real> into, std::type_identity_t<ConstMatrixView<Real>> factor) {
-  for (Index i = 0; i < into.rows; ++i)
-    std::ranges::transform(into.row(i), factor.row(i), into.row(i).begin(), std::multiplies<>());
-}
-
 template <class Real>
 Tile<Real> make_tile(const Network& network, Index samples) {
   Tile<Real> tile;
@@ -30,8 +18,6 @@ Tile<Real> make_tile(const Network& network, Index samples) {
   tile.p = Matrix<Real>(samples, network.outputs());
   return tile;
 }
-
-}  // namespace
 
 template <class Real>
 Linearisation<Real>::Linearisation(const Comm& comm, const Network& network,
@@ -49,7 +35,7 @@ Linearisation<Real>::Linearisation(const Comm& comm, const Network& network,
       borders_.push_back({lane, first - start, count});
       largest = std::max(largest, count);
     }
-  activities_ = model_.make_activities(largest);
+  for (const Layer& layer : network.layers()) preactivities_.emplace_back(largest, layer.out);
   scratch_ = make_tile<Real>(network, largest);
 
   const std::uint64_t budget = options.cache_bytes.value_or(std::numeric_limits<std::uint64_t>::max());
@@ -80,32 +66,13 @@ const Tile<Real>& Linearisation<Real>::tile(std::size_t i) const {
 
 template <class Real>
 void Linearisation<Real>::compute(const Border& border, Tile<Real>& tile) const {
-  const Network& net = network();
   const Index n = border.count;
-  const Index last = net.depth() - 1;
   tile.count = n;
   tile.labels =
       std::span(samples_.labels).subspan(static_cast<std::size_t>(border.first), static_cast<std::size_t>(n));
 
-  activities_.count = n;
-  samples_.inputs(border.first, activities_.input());
-  model_.forward(activities_);
-  for (Index l = 0; l <= last; ++l)
-    std::ranges::copy_n(activities_.entering(l).data, n * net.layer(l).in,
-                        tile.a[static_cast<std::size_t>(l)].data());
-  softmax<Real>(activities_.logits(), tile.p.top(n));
-  loss_gradient<Real>(net.loss(), activities_.logits(), tile.labels, tile.d.back().top(n));
-
-  for (Index l = last; l-- > 0;) {
-    const auto at = static_cast<std::size_t>(l);
-    const auto d = tile.d[at].top(n);
-    const auto d1 = tile.d1[at].top(n);
-    model_.map(l + 1).adjoint_input(model_.weight(l + 1), tile.d[at + 1].top(n), Write::replace, d);
-    const auto d2 = tile.d2[at].top(std::min(n, tile.d2[at].rows()));
-    activation_derivatives<Real>(net.layer(l).activation, activities_.preactivity(l), d1, d2);
-    if (d2.rows > 0) multiply<Real>(d2, d);
-    multiply<Real>(d, d1);
-  }
+  samples_.inputs(border.first, tile.a.front().top(n));
+  linearise(model_, std::span(preactivities_), tile, Model<Real>::no_mask);
 }
 
 template <class Real>
@@ -141,6 +108,8 @@ Score evaluate(const Comm& comm, const Model<Real>& model, const Samples<Real>& 
   return {.loss = total(0, 0) / n, .accuracy = total(0, 1) / n};
 }
 
+template Tile<double> make_tile<double>(const Network&, Index);
+template Tile<float> make_tile<float>(const Network&, Index);
 template class Linearisation<double>;
 template class Linearisation<float>;
 template Score evaluate<double>(const Comm&, const Model<double>&, const Samples<double>&);

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "dualscape/nn/activation.hpp"
-
 namespace dualscape::nn {
 
 template <class Real>
@@ -52,14 +50,9 @@ void Model<Real>::forward_layer(Index l, ConstMatrixView<Real> a, MatrixView<Rea
 }
 
 template <class Real>
-void Model<Real>::leave(Index l, Activities<Real>& act) const {
-  activate<Real>(network_.layer(l).activation, act.preactivity(l), act.entering(l + 1));
-}
-
-template <class Real>
 void Model<Real>::forward_above(Index l, Activities<Real>& act) const {
   for (Index k = l; k + 1 < network_.depth(); ++k) {
-    leave(k, act);
+    activate<Real>(network_.layer(k).activation, act.preactivity(k), act.entering(k + 1));
     forward_layer(k + 1, act.entering(k + 1), act.preactivity(k + 1));
   }
 }

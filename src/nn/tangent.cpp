@@ -160,7 +160,36 @@ void Tangent<Real>::add_gradient_derivative(const Tile<Real>& tile, ConstMatrixV
   }
 }
 
+template <class Real>
+void add_gradient(const Model<Real>& model, const BlockLayout& block, const Tile<Real>& tile,
+                  MatrixView<Real> out) {
+  const Network& net = model.network();
+  for (Index l = 0; l < net.depth(); ++l) {
+    const auto at = static_cast<std::size_t>(l);
+    const auto d = rows(tile.d[at], tile.count);
+    if (const Index offset = block.weight_offset[at]; offset != BlockLayout::absent)
+      model.map(l).add_adjoint_weight(d, rows(tile.a[at], tile.count),
+                                      part(out, 0, offset, net.layer(l).weight_size));
+    if (const Index offset = block.bias_offset[at]; offset != BlockLayout::absent)
+      add_row_sums<Real>(d, part(out, 0, offset, net.layer(l).out));
+  }
+}
+
+BlockLayout whole_network(const Network& network) {
+  BlockLayout block;
+  block.size = network.parameters();
+  for (const Layer& layer : network.layers()) {
+    block.weight_offset.push_back(layer.weight_offset);
+    block.bias_offset.push_back(layer.bias ? layer.bias_offset : BlockLayout::absent);
+  }
+  return block;
+}
+
 template class Tangent<double>;
 template class Tangent<float>;
+template void add_gradient<double>(const Model<double>&, const BlockLayout&, const Tile<double>&,
+                                   MatrixView<double>);
+template void add_gradient<float>(const Model<float>&, const BlockLayout&, const Tile<float>&,
+                                  MatrixView<float>);
 
 }  // namespace dualscape::nn

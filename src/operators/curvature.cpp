@@ -134,13 +134,9 @@ std::unique_ptr<LinearOperator> make_curvature(Curvature kind, const nn::Lineari
 template <class Real>
 std::vector<double> mean_gradient(const nn::Linearisation<Real>& linearisation,
                                   const nn::BlockLayout& block) {
-  nn::Tangent<Real> tangent(linearisation.model(), block);
-  nn::TangentBuffers<Real> buffers;
   LaneSum sum(linearisation.comm(), linearisation.lanes(), 1, block.size);
   sum_lanes(linearisation, sum, [&](const nn::Tile<Real>& tile, MatrixView<Real> sums) {
-    const auto top = tangent.top(buffers, tile.count, 1);
-    std::copy_n(tile.d.back().data(), tile.count * top.cols, top.data);
-    tangent.add_transposed(tile, buffers, sums);
+    nn::add_gradient(linearisation.model(), block, tile, sums);
   });
   std::vector<double> gradient(static_cast<std::size_t>(block.size));
   sum.all_reduce({gradient.data(), 1, block.size});

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -9,6 +11,8 @@
 #include "dualscape/base/lanes.hpp"
 #include "dualscape/base/matrix.hpp"
 #include "dualscape/base/samples.hpp"
+#include "dualscape/nn/activation.hpp"
+#include "dualscape/nn/loss.hpp"
 #include "dualscape/nn/model.hpp"
 
 namespace dualscape::nn {
@@ -27,6 +31,43 @@ struct Tile {
       d2;          ///< d2[l]: n x out, phi''(z^l) . (d loss / d a leaving l); empty if piecewise linear
   Matrix<Real> p;  ///< n x C: softmax of the logits
 };
+
+/// into . factor, entry by entry.
+template <class Real>
+void multiply_entries(MatrixView<Real> into, std::type_identity_t<ConstMatrixView<Real>> factor) {
+  for (Index i = 0; i < into.rows; ++i)
+    std::ranges::transform(into.row(i), factor.row(i), into.row(i).begin(), std::multiplies<>());
+}
+
+/// Buffers of a tile of at most `samples` samples.
+template <class Real>
+Tile<Real> make_tile(const Network& network, Index samples);
+
+/// Fills a tile whose inputs are in tile.a[0] and whose `count` and `labels` are set. `z`: scratch, one n x
+/// out matrix a layer. `mask(l, m)` multiplies what leaves layer l in place, activities and derivatives alike
+/// (dropout).
+template <class Real, class Mask>
+void linearise(const Model<Real>& model, std::span<Matrix<Real>> z, Tile<Real>& tile, const Mask& mask) {
+  const Network& net = model.network();
+  const Index n = tile.count;
+  model.forward(n, std::span(tile.a), z, mask);
+  softmax<Real>(z.back().top(n), tile.p.top(n));
+  loss_gradient<Real>(net.loss(), z.back().top(n), tile.labels, tile.d.back().top(n));
+  for (Index l = net.depth() - 1; l-- > 0;) {
+    const auto at = static_cast<std::size_t>(l);
+    const auto d = tile.d[at].top(n);
+    const auto d1 = tile.d1[at].top(n);
+    const auto d2 = tile.d2[at].top(std::min(n, tile.d2[at].rows()));
+    model.map(l + 1).adjoint_input(model.weight(l + 1), tile.d[at + 1].top(n), Write::replace, d);
+    activation_derivatives<Real>(net.layer(l).activation, z[at].top(n), d1, d2);
+    mask(l, d1);
+    if (d2.rows > 0) {
+      mask(l, d2);
+      multiply_entries<Real>(d2, d);
+    }
+    multiply_entries<Real>(d, d1);
+  }
+}
 
 /// A network at fixed weights over a set of samples: activities, deltas and derivatives, computed once and
 /// kept as far as the memory budget goes, tile by tile beyond it. What every curvature operator shares.
@@ -77,7 +118,7 @@ class Linearisation {
   std::vector<Border> borders_;
   std::vector<Tile<Real>> tiles_;
   std::uint64_t cached_bytes_ = 0;
-  mutable Activities<Real> activities_;
+  mutable std::vector<Matrix<Real>> preactivities_;
   mutable Tile<Real> scratch_;
 };
 

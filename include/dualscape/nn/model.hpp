@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "dualscape/base/matrix.hpp"
+#include "dualscape/nn/activation.hpp"
 #include "dualscape/nn/bilinear.hpp"
 #include "dualscape/nn/network.hpp"
 
@@ -41,29 +42,29 @@ class Model {
 
   /// Buffers for tiles of at most `samples` samples.
   Activities<Real> make_activities(Index samples) const;
-  /// From the inputs in act.input() to the logits. `mask(l, a)`, where given, is applied to the activity that
-  /// leaves layer l before it enters the next one (dropout).
+  /// From the inputs in a[0] to the logits in the last z, for `count` samples. `mask(l, a)` is applied to the
+  /// activity that leaves layer l before it enters the next one (dropout).
   template <class Mask>
-  void forward(Activities<Real>& act, const Mask& mask) const {
-    for (Index l = 0; l < network_.depth(); ++l) {
-      forward_layer(l, act.entering(l), act.preactivity(l));
-      if (l + 1 < network_.depth()) {
-        leave(l, act);
-        mask(l, act.entering(l + 1));
-      }
+  void forward(Index count, std::span<Matrix<Real>> a, std::span<Matrix<Real>> z, const Mask& mask) const {
+    for (std::size_t l = 0; l < a.size(); ++l) {
+      forward_layer(static_cast<Index>(l), a[l].top(count), z[l].top(count));
+      if (l + 1 == a.size()) return;
+      activate<Real>(network_.layer(static_cast<Index>(l)).activation, z[l].top(count), a[l + 1].top(count));
+      mask(static_cast<Index>(l), a[l + 1].top(count));
     }
   }
   void forward(Activities<Real>& act) const {
-    forward(act, [](Index, MatrixView<Real>) {});
+    forward(act.count, std::span(act.a), std::span(act.z), no_mask);
   }
   /// From z^l in act.preactivity(l) to the logits.
   void forward_above(Index l, Activities<Real>& act) const;
   /// z = B(W^l, a) + b^l
   void forward_layer(Index l, ConstMatrixView<Real> a, MatrixView<Real> z) const;
 
- private:
-  void leave(Index l, Activities<Real>& act) const;
+  /// Leaves activities as they are.
+  static void no_mask(Index, MatrixView<Real>) {}
 
+ private:
   Network network_;
   std::vector<std::unique_ptr<BilinearMap<Real>>> maps_;
   std::vector<Real> parameters_;

@@ -28,6 +28,15 @@ struct BlockLayout {
   Index first_layer() const;
 };
 
+/// Adds the tile's summed gradient over a block (1 x block size) to `out`: the weights' adjoints of the kept
+/// deltas.
+template <class Real>
+void add_gradient(const Model<Real>& model, const BlockLayout& block, const Tile<Real>& tile,
+                  MatrixView<Real> out);
+
+/// Every parameter of a network.
+BlockLayout whole_network(const Network& network);
+
 /// Scratch for one tile and k directions; buffers are kept between tiles.
 template <class Real>
 struct TangentBuffers {
