@@ -1,0 +1,87 @@
+#pragma once
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "dualscape/base/comm.hpp"
+#include "dualscape/base/linear_operator.hpp"
+#include "dualscape/base/matrix.hpp"
+#include "dualscape/duality/duals.hpp"
+
+/// The gap between test and training loss, split over the eigenvectors of a curvature operator. For pair k
+/// with dual weight DW_k and secant gradient g_k = (Dl_k / |DW_k|^2) DW_k, and orthonormal v_n,
+///
+///     w_kn = <v_n, DW_k>,  g_kn = <v_n, g_k>,
+///     contribution_n = mean_k w_kn g_kn = c_n sigma_w,n sigma_g,n + mu_w,n mu_g,n
+///
+/// and the contributions over a complete basis sum to the mean of Dl_k (Feng, Zhang and Tu 2023). Means are
+/// over the pairs that have a dual weight, the zero ones with w = g = 0.
+namespace dualscape::duality {
+
+/// Eigenvectors as the decomposition needs them.
+struct Directions {
+  std::span<const double> values;        ///< m, descending
+  std::span<const double> angle_bounds;  ///< m: upper bounds of the sine of the angle to a true eigenvector
+  ConstMultiVector vectors;              ///< m x this rank's part of a block's vector
+  Partition partition;                   ///< of the block
+  Index weight_offset = 0;               ///< where the layer's weight starts in the block
+  bool complete = false;                 ///< m = block size
+};
+
+/// One entry a direction, in the order of the eigenvalues.
+struct PerDirection {
+  std::vector<double> mean_w, mean_g, sigma_w, sigma_g, correlation, contribution, contribution_bound;
+  std::vector<Index> order_by_sigma_g;  ///< positions, largest sigma_g first
+};
+
+/// A part of the gap: whole, and without the product of the means (the published curves' form).
+struct Share {
+  double whole = 0;
+  double without_means = 0;
+};
+
+struct Decomposition {
+  PerDirection directions;
+  double matched_gap = 0;        ///< mean Dl_k
+  double mean_abs_loss_gap = 0;  ///< mean |Dl_k|: the scale of rounding in every account
+  double partner_loss = 0;       ///< mean loss of the training partners
+  Share total;                   ///< over the directions computed
+  Share complement;              ///< over all others, computed on its own
+  Share sharp;                   ///< the first directions by sigma_g
+  Share flat;                    ///< the other computed ones and the complement
+  bool sharp_certified = false;  ///< no direction outside the computed ones could be among the sharp
+  double unresolved = 0;         ///< share of pairs with a zero dual
+  Index kept_pairs = 0, zero_duals = 0, dropped_pairs = 0;
+  double exactness = 0;  ///< largest |loss(x', W) - loss(x, W*)|
+  double weight_norm = 0;
+  double activity_weighted_norm = 0;  ///< sqrt(tr W D W^T), D = mean Da Da^T / |a|^2
+  double second_order = 0;            ///< mean of grad_z l . r + r^T M r / 2
+  double mean_field = 0;              ///< sum over the directions of value (sigma_w^2 + mean_w^2) / 2
+
+  /// How far the exact identities are from holding, each relative to the scale of its terms; NaN-free,
+  /// rounding-sized when all is well. Those that need a complete basis are set only with one.
+  struct Identities {
+    double accounts = 0;       ///< matched = total + complement + unresolved, by mean |Dl_k|
+    double basis_share = 0;    ///< largest excess over 1, or with a complete basis distance from 1, of
+                               ///< sum_n w_kn^2 / |DW_k|^2
+    double products = 0;       ///< contribution_n = c_n sigma_w sigma_g + mu_w mu_g, by mean |Dl_k|
+    double activity_norm = 0;  ///< activity_weighted_norm^2 = mean |DW_k|^2
+    double size = 0;           ///< complete: sum sigma_w^2 + mu_w^2 = mean |DW_k|^2
+    double sharpness = 0;      ///< complete: sum sigma_g^2 + mu_g^2 = mean Dl_k^2 / |DW_k|^2
+    double curvature =
+        0;  ///< complete: sum_n value_n w_kn^2 = DW_k^T H DW_k on sampled pairs, by |H| |DW_k|^2
+  } identities;
+};
+
+struct DecompositionOptions {
+  Index sharp = 10;
+  /// The operator of the directions, for the identity that ties eigenvalues to eigenvectors; may be null.
+  const LinearOperator* curvature = nullptr;
+};
+
+/// @note Collective
+Decomposition decompose(const Comm& comm, const nn::Model<double>& model, Index layer, const Duals& duals,
+                        const Directions& directions, const DecompositionOptions& options);
+
+}  // namespace dualscape::duality

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "dualscape/base/comm.hpp"
+#include "dualscape/base/kinds.hpp"
+#include "dualscape/base/matrix.hpp"
+
+/// Which training sample each test sample is seen from.
+namespace dualscape::duality {
+
+/// A training sample and a test sample of one class: positions in the selected sets.
+struct Pair {
+  Index test = 0;
+  Index train = 0;
+  double distance = 0;  ///< Euclidean, in the coordinates the pairing compared
+};
+
+/// One side of a pairing: the samples at `positions` with their classes.
+struct Side {
+  std::vector<Index> positions;  ///< ascending
+  std::vector<int> labels;       ///< one for each position
+  /// Coordinates of the given positions, each rank naming its own: rows x coordinates. @note Collective
+  std::function<Matrix<double>(std::span<const Index> positions)> rows;
+};
+
+struct Match {
+  Index anchor = 0;
+  Index partner = 0;
+  double distance = 0;
+};
+
+/// For each anchor the nearest partner of its class, by Euclidean distance, the lowest position on a tie; in
+/// the order of the anchors, on every rank. Distances come from |x|^2 + |y|^2 - 2 x.y as GEMMs over blocks of
+/// partners, so that memory is bounded by a block. With `integral` coordinates (pixels) that is exact in
+/// double; otherwise whatever rounding leaves undecided is settled by |x - y|^2. Throws DataError naming an
+/// anchor whose class has no partner; `anchor_name` and `partner_name` ("test", "training") say which sets
+/// are meant. @note Collective
+std::vector<Match> nearest(const Comm& comm, const Side& anchors, const Side& partners, bool integral,
+                           const std::string& anchor_name, const std::string& partner_name);
+
+/// For each anchor a partner of its class drawn by the seed and the anchor's position. Distances are those of
+/// the sides' coordinates. @note Collective
+std::vector<Match> random_match(const Comm& comm, const Side& anchors, const Side& partners,
+                                std::uint64_t seed, const std::string& anchor_name,
+                                const std::string& partner_name);
+
+/// Matches as pairs of a test and a training sample.
+std::vector<Pair> as_pairs(const std::vector<Match>& matches, Anchor anchor);
+
+}  // namespace dualscape::duality

@@ -1,0 +1,218 @@
+#include "dualscape/duality/duals.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+
+#include "dualscape/base/blas.hpp"
+#include "dualscape/nn/loss.hpp"
+
+namespace dualscape::duality {
+namespace {
+
+/// Pairs in one pass of the network.
+constexpr Index tile_size = 256;
+
+/// Everything a tile of pairs needs, kept between tiles.
+struct Workspace {
+  nn::Activities<double> test;
+  nn::Tile<double> partner;
+  std::vector<Matrix<double>> partner_z;
+  nn::Activities<double> dual;
+
+  Workspace(const nn::Model<double>& model, Index samples)
+      : test(model.make_activities(samples)),
+        partner(nn::make_tile<double>(model.network(), samples)),
+        dual(model.make_activities(samples)) {
+    for (const nn::Layer& layer : model.network().layers()) partner_z.emplace_back(samples, layer.out);
+  }
+};
+
+/// (d/dt)^2 of the loss of each sample along z^l + t r, at t = 0: R{f}^T S R{f} plus, for each smooth
+/// activation above, sum phi'' (dl/da) R{z}^2.
+std::vector<double> second_derivatives(const nn::Model<double>& model, const nn::Tile<double>& tile,
+                                       Index layer, ConstMatrixView<double> r) {
+  const nn::Network& net = model.network();
+  const Index n = r.rows;
+  std::vector<double> sums(static_cast<std::size_t>(n));
+  Matrix<double> rz(n, r.cols);
+  for (Index i = 0; i < n; ++i) std::ranges::copy(r.row(i), rz.row(i).begin());
+  for (Index l = layer; l + 1 < net.depth(); ++l) {
+    const auto at = static_cast<std::size_t>(l);
+    const auto& second = tile.d2[at];
+    for (Index i = 0; i < n; ++i)
+      for (Index c = 0; c < rz.cols(); ++c) {
+        if (second.rows() > 0) sums[static_cast<std::size_t>(i)] += second(i, c) * rz(i, c) * rz(i, c);
+        rz(i, c) *= tile.d1[at](i, c);
+      }
+    Matrix<double> above(n, net.layer(l + 1).out);
+    model.map(l + 1).apply(model.weight(l + 1), rz.view(), nn::Write::replace, above.view());
+    rz = std::move(above);
+  }
+  Matrix<double> curved(n, rz.cols());
+  nn::loss_curvature_product<double>(net.loss(), nn::LossCurvature::full, tile.p.view().rows_from(0, n),
+                                     tile.labels, rz.view(), curved.view());
+  for (Index i = 0; i < n; ++i) sums[static_cast<std::size_t>(i)] += dot(rz.row(i), curved.row(i));
+  return sums;
+}
+
+class TileOfPairs {
+ public:
+  TileOfPairs(const nn::Model<double>& model, Index layer, Workspace& work, Duals& duals)
+      : model_(model), layer_(layer), work_(work), duals_(duals), weight_norm_(norm(model.weight(layer))) {}
+
+  /// Pairs [first, first + count) of this rank; inputs and labels stand in the workspace.
+  void run(Index first, Index count, std::span<const int> labels) {
+    model_.forward(work_.test);
+    nn::linearise(model_, std::span(work_.partner_z), work_.partner, nn::Model<double>::no_mask);
+    const Loss loss = model_.network().loss();
+    const auto part = [&](std::vector<double>& all) {
+      return std::span(all).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
+    };
+    std::vector<double> test_loss(labels.size());
+    nn::sample_losses<double>(loss, work_.test.logits(), labels, test_loss);
+    const auto partner_loss = part(duals_.partner_loss);
+    nn::sample_losses<double>(loss, work_.partner_z.back().top(count), labels, partner_loss);
+    std::ranges::transform(test_loss, partner_loss, part(duals_.loss_gap).begin(), std::minus<>());
+
+    const auto a = work_.partner.a[static_cast<std::size_t>(layer_)].top(count);
+    const auto difference = duals_.difference.view().rows_from(first, count);
+    for (Index i = 0; i < count; ++i)
+      std::ranges::transform(work_.test.entering(layer_).row(i), a.row(i), difference.row(i).begin(),
+                             std::minus<>());
+    const auto response = duals_.response.view().rows_from(first, count);
+    model_.map(layer_).apply(model_.weight(layer_), difference, nn::Write::replace, response);
+    for (Index i = 0; i < count; ++i) {
+      std::ranges::copy(a.row(i), duals_.activity.row(first + i).begin());
+      classify(first + i, work_.test.entering(layer_).row(i));
+    }
+    measure_exactness(first, labels, test_loss);
+    const auto curved = second_derivatives(model_, work_.partner, layer_, response);
+    const auto& gradient = work_.partner.d[static_cast<std::size_t>(layer_)];
+    for (Index i = 0; i < count; ++i) {
+      const auto at = static_cast<std::size_t>(first + i);
+      duals_.second_order[at] =
+          dot(gradient.row(i), response.row(i)) + 0.5 * curved[static_cast<std::size_t>(i)];
+    }
+  }
+
+ private:
+  void classify(Index k, std::span<const double> test_activity) {
+    const auto at = static_cast<std::size_t>(k);
+    const auto a = duals_.activity.row(k);
+    const auto r = duals_.response.row(k);
+    const double a_norm = norm(a);
+    // Rounding in r: W times a difference of two activities, each known to eps.
+    const double threshold =
+        32 * std::numeric_limits<double>::epsilon() * weight_norm_ * (a_norm + norm(test_activity));
+    if (norm(r) <= threshold)
+      duals_.state[at] = DualState::zero;
+    else
+      duals_.state[at] = a_norm > 0 ? DualState::kept : DualState::dropped;
+    if (duals_.state[at] != DualState::kept) {
+      std::ranges::fill(r, 0.0);
+      return;
+    }
+    duals_.inverse[at] = 1.0 / dot(a, a);
+    duals_.norm[at] = norm(r) / a_norm;
+  }
+
+  /// Evaluates loss(x, W*) with W* = W + (r / |a|^2) a^T applied to a, and compares with loss(x', W).
+  void measure_exactness(Index first, std::span<const int> labels, std::span<const double> test_loss) {
+    const Index count = std::ssize(labels);
+    const auto a = duals_.activity.view().rows_from(first, count);
+    work_.dual.count = count;
+    const auto z = work_.dual.preactivity(layer_);
+    model_.forward_layer(layer_, a, z);
+    for (Index i = 0; i < count; ++i) {
+      const double projection = dot(a.row(i), a.row(i));
+      const double inverse = duals_.inverse[static_cast<std::size_t>(first + i)];
+      const auto r = duals_.response.row(first + i);
+      for (std::size_t o = 0; o < r.size(); ++o) z(i, static_cast<Index>(o)) += (r[o] * inverse) * projection;
+    }
+    model_.forward_above(layer_, work_.dual);
+    std::vector<double> dual_loss(labels.size());
+    nn::sample_losses<double>(model_.network().loss(), work_.dual.logits(), labels, dual_loss);
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+      const auto at = static_cast<std::size_t>(first) + i;
+      if (duals_.state[at] != DualState::dropped)
+        duals_.exactness[at] = std::abs(test_loss[i] - dual_loss[i]);
+    }
+  }
+
+  const nn::Model<double>& model_;
+  Index layer_;
+  Workspace& work_;
+  Duals& duals_;
+  double weight_norm_;
+};
+
+Duals empty_duals(const Lanes& lanes, const nn::Layer& layer, Index first, Index count) {
+  Duals duals;
+  duals.lanes = lanes;
+  duals.first = first;
+  const auto n = static_cast<std::size_t>(count);
+  duals.state.resize(n);
+  duals.activity = Matrix<double>(count, layer.in);
+  duals.difference = Matrix<double>(count, layer.in);
+  duals.response = Matrix<double>(count, layer.out);
+  for (auto* values : {&duals.inverse, &duals.norm, &duals.loss_gap, &duals.partner_loss, &duals.exactness,
+                       &duals.second_order})
+    values->resize(n);
+  return duals;
+}
+
+}  // namespace
+
+Duals make_duals(const Comm& comm, const nn::Model<double>& model, Index layer, const Lanes& lanes,
+                 std::span<const Pair> pairs, const PairInputs& inputs) {
+  const Index start = lanes.first_sample(comm.rank(), comm.size());
+  const Index end = lanes.first_sample(comm.rank() + 1, comm.size());
+  const auto own = pairs.subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(end - start));
+  std::vector<Index> test, train;
+  std::vector<int> labels;
+  for (const Pair& pair : own) {
+    test.push_back(pair.test);
+    train.push_back(pair.train);
+    labels.push_back(inputs.label(pair.test));
+  }
+  const Matrix<double> test_rows = inputs.test(test);
+  const Matrix<double> train_rows = inputs.train(train);
+
+  Duals duals = empty_duals(lanes, model.network().layer(layer), start, end - start);
+  collectively(comm, [&] {
+    Workspace work(model, tile_size);
+    TileOfPairs tile(model, layer, work, duals);
+    for (int lane = lanes.first_lane(comm.rank(), comm.size());
+         lane < lanes.first_lane(comm.rank() + 1, comm.size()); ++lane)
+      for (Index first = lanes.begin(lane) - start; first < lanes.end(lane) - start; first += tile_size) {
+        const Index count = std::min(tile_size, lanes.end(lane) - start - first);
+        const auto tile_labels = std::span<const int>(labels).subspan(static_cast<std::size_t>(first),
+                                                                      static_cast<std::size_t>(count));
+        work.test.count = work.partner.count = count;
+        work.partner.labels = tile_labels;
+        std::copy_n(test_rows.data() + first * test_rows.cols(), count * test_rows.cols(),
+                    work.test.input().data);
+        std::copy_n(train_rows.data() + first * train_rows.cols(), count * train_rows.cols(),
+                    work.partner.a.front().data());
+        tile.run(first, count, tile_labels);
+      }
+  });
+  return duals;
+}
+
+Matrix<double> entering_activities(const nn::Model<double>& model, Index layer,
+                                   const Matrix<double>& inputs) {
+  Matrix<double> activities(inputs.rows(), model.network().layer(layer).in);
+  auto act = model.make_activities(std::min(tile_size, inputs.rows()));
+  for (Index first = 0; first < inputs.rows(); first += tile_size) {
+    act.count = std::min(tile_size, inputs.rows() - first);
+    std::copy_n(inputs.data() + first * inputs.cols(), act.count * inputs.cols(), act.input().data);
+    model.forward(act);
+    std::copy_n(act.entering(layer).data, act.count * activities.cols(), activities.row(first).data());
+  }
+  return activities;
+}
+
+}  // namespace dualscape::duality
