@@ -27,6 +27,7 @@ enum class PairingKind { nearest_input, nearest_activity, random };
 enum class Anchor { test, train };
 enum class Precision { double_, single };
 enum class LayerKind { dense };
+enum class StudyMode { grid, zip };
 
 /// The table of an enumeration.
 template <class Enum>
@@ -52,6 +53,8 @@ template <>
 std::span<const Choice<Precision>> choices<Precision>();
 template <>
 std::span<const Choice<LayerKind>> choices<LayerKind>();
+template <>
+std::span<const Choice<StudyMode>> choices<StudyMode>();
 
 template <class Enum>
 std::string_view name_of(Enum value) {

@@ -22,12 +22,16 @@ struct Data {
   Index test_count = 0;        ///< 0: all
   double label_noise = 0.0;
   double scale = 255.0;
+
+  bool operator==(const Data&) const = default;
 };
 
 struct WeightDecay {
   WeightDecayKind kind = WeightDecayKind::none;
   double strength = 0.0;
   Index epochs = 200;
+
+  bool operator==(const WeightDecay&) const = default;
 };
 
 struct Layer {
@@ -37,6 +41,8 @@ struct Layer {
   std::optional<Activation> activation;  ///< unset: the network's; the last layer has none
   std::optional<bool> bias;              ///< unset: the network's
   double dropout = 0.0;
+
+  bool operator==(const Layer&) const = default;
 };
 
 struct Network {
@@ -46,6 +52,8 @@ struct Network {
   double init_scale = 1.0;
   std::vector<Layer> layers;
   std::filesystem::path weights;  ///< empty: start from random weights
+
+  bool operator==(const Network&) const = default;
 };
 
 struct Training {
@@ -56,6 +64,8 @@ struct Training {
   double stop_loss = 1e-3;
   double stop_accuracy = 0.99;
   WeightDecay weight_decay;
+
+  bool operator==(const Training&) const = default;
 };
 
 struct Spectrum {
@@ -64,6 +74,8 @@ struct Spectrum {
   Which which = Which::largest;
   Index count = 50;
   double tolerance = 1e-8;
+
+  bool operator==(const Spectrum&) const = default;
 };
 
 struct Duality {
@@ -71,6 +83,8 @@ struct Duality {
   PairingKind pairing = PairingKind::nearest_input;
   Anchor anchor = Anchor::test;
   Index sharp = 10;
+
+  bool operator==(const Duality&) const = default;
 };
 
 struct Numerics {
@@ -79,11 +93,15 @@ struct Numerics {
   std::optional<std::uint64_t> cache;  ///< bytes a rank; unset = "auto"
   int lanes = 0;             ///< partial sums a sum over samples is made of; 0: by the number of samples
   Index dense_limit = 4096;  ///< largest block size of a complete spectrum
+
+  bool operator==(const Numerics&) const = default;
 };
 
 struct Output {
   std::filesystem::path directory;
   bool eigenvectors = true;
+
+  bool operator==(const Output&) const = default;
 };
 
 using AxisValue = std::variant<bool, std::int64_t, double, std::string>;
@@ -91,12 +109,17 @@ using AxisValue = std::variant<bool, std::int64_t, double, std::string>;
 struct Axis {
   std::string key;
   std::vector<AxisValue> values;
+
+  bool operator==(const Axis&) const = default;
 };
 
 struct Study {
   Index repeats = 1;
   int ranks_per_run = 1;
+  StudyMode mode = StudyMode::grid;
   std::vector<Axis> axes;
+
+  bool operator==(const Study&) const = default;
 };
 
 struct Config {
@@ -110,6 +133,14 @@ struct Config {
   Numerics numerics;
   Output output;
   std::optional<Study> study;
+
+  bool operator==(const Config&) const = default;
 };
+
+/// Activation after layer `l` (from 0): the layer's own, else the network's; none after the last layer, whose
+/// outputs are the logits.
+Activation layer_activation(const Network& network, std::size_t l);
+/// Whether layer `l` has a bias: the layer's own choice, else the network's.
+bool layer_bias(const Network& network, std::size_t l);
 
 }  // namespace dualscape::deck

@@ -1,0 +1,154 @@
+#include "decks.hpp"
+
+namespace dualscape::deck::testing {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+/// A sound deck: lines 1 to 4, with `more` from line 5.
+std::vector<std::string> with(const std::string& more,
+                              const std::string& layers = "[{ units = 5 }, { units = 3 }]") {
+  return messages("[training]\n[network]\nlayers = " + layers + "\n\n" + more);
+}
+
+TEST(Layers, MustBeThere) {
+  EXPECT_THAT(with("", "[]"), ElementsAre("deck.toml:3: key 'network.layers' must have at least one layer"));
+}
+
+TEST(LayerNames, AreUniqueWordsOtherThanAll) {
+  const auto named = [](const std::string& name) {
+    return with("", "[{ units = 5, name = '" + name + "' }, { units = 3 }]");
+  };
+  EXPECT_THAT(named("fc_1-a"), IsEmpty());
+  const std::string start =
+      "deck.toml:3: key 'network.layers[0].name' must be letters, digits, '_' and '-', and not "
+      "\"all\", found ";
+  EXPECT_THAT(named("all"), ElementsAre(start + "\"all\""));
+  EXPECT_THAT(named("fc+bias"), ElementsAre(start + "\"fc+bias\""));
+  EXPECT_THAT(named("a/b"), ElementsAre(start + "\"a/b\""));
+  EXPECT_THAT(
+      named("dense2"),
+      ElementsAre(
+          "deck.toml:3: key 'network.layers[1].name' repeats the name \"dense2\" of an earlier layer"));
+}
+
+TEST(LastLayer, GivesTheLogits) {
+  EXPECT_THAT(
+      with("", "[{ units = 5 }, { units = 3, activation = 'identity' }]"),
+      ElementsAre(
+          "deck.toml:3: key 'network.layers[1].activation' is not for the last layer: its outputs are "
+          "the logits, which the loss takes as they are"));
+  EXPECT_THAT(
+      with("", "[{ units = 5, dropout = 0.1 }, { units = 3, dropout = 0.1 }]"),
+      ElementsAre("deck.toml:3: key 'network.layers[1].dropout' is not for the last layer: it drops hidden "
+                  "activities"));
+}
+
+TEST(Weights, AreTrainedOrGiven) {
+  const std::string network = "[network]\nlayers = [{ units = 3 }]\n";
+  EXPECT_THAT(messages(network),
+              ElementsAre("deck.toml:1: a table [training] or the key 'network.weights' is "
+                          "required: there are no weights to analyse"));
+  EXPECT_THAT(messages(network + "weights = 'a.h5'\n"), IsEmpty());
+}
+
+TEST(DataPath, IsRequiredForUnnamedSources) {
+  EXPECT_THAT(with("[data]\nsource = 'hdf5'\n"),
+              ElementsAre("deck.toml:5: key 'data.path' is required with source = \"hdf5\""));
+  EXPECT_THAT(with("[data]\nsource = 'idx'\npath = 'folder'\n"), IsEmpty());
+}
+
+TEST(Classes, AreDistinct) {
+  EXPECT_THAT(with("[data]\nclasses = [4, 2, 4]\n"),
+              ElementsAre("deck.toml:6: key 'data.classes[2]' repeats class 4"));
+}
+
+TEST(Block, NamesLayersOfTheNetwork) {
+  const auto block = [](const std::string& value) { return with("[spectrum]\nblock = " + value + "\n"); };
+  EXPECT_THAT(block("'dense1'"), IsEmpty());
+  EXPECT_THAT(block("['dense1', 'dense2']"), IsEmpty());
+  EXPECT_THAT(block("'all'"), IsEmpty());
+  EXPECT_THAT(block("'dense3'"),
+              ElementsAre("deck.toml:6: key 'spectrum.block' names \"dense3\", which is no layer; "
+                          "the layers are: dense1, dense2; did you mean 'dense1'?"));
+  EXPECT_THAT(
+      block("['dense1', 'conv']"),
+      ElementsAre("deck.toml:6: key 'spectrum.block[1]' names \"conv\", which is no layer; the layers are: "
+                  "dense1, dense2"));
+  EXPECT_THAT(
+      block("'dense1+weight'"),
+      ElementsAre(
+          "deck.toml:6: key 'spectrum.block' must be a layer's name, or the name with \"+bias\", found "
+          "\"dense1+weight\""));
+  EXPECT_THAT(block("[]"), ElementsAre("deck.toml:6: key 'spectrum.block' must name at least one layer"));
+  EXPECT_THAT(block("['all', 'dense1']"),
+              ElementsAre("deck.toml:6: key 'spectrum.block[0]' is \"all\", which stands alone"));
+}
+
+TEST(Block, TakesEachLayerOnce) {
+  EXPECT_THAT(
+      with("[spectrum]\nblock = ['dense1', 'dense1+bias']\n", "[{ units = 5, bias = true }, { units = 3 }]"),
+      ElementsAre("deck.toml:6: key 'spectrum.block[1]' names the layer of \"dense1+bias\" again"));
+}
+
+TEST(Block, WithBiasNeedsALayerThatHasOne) {
+  const std::string block = "[spectrum]\nblock = 'dense1+bias'\n";
+  EXPECT_THAT(with(block),
+              ElementsAre("deck.toml:6: key 'spectrum.block' is \"dense1+bias\", but that layer has no "
+                          "bias; set its bias = true or use \"dense1\""));
+  EXPECT_THAT(with(block, "[{ units = 5, bias = true }, { units = 3 }]"), IsEmpty());
+  EXPECT_THAT(with(block, "[{ units = 5 }, { units = 3 }]\nbias = true"), IsEmpty());
+}
+
+TEST(Fisher, IsRefusedForSoftmaxMse) {
+  const std::string spectrum = "[spectrum]\nblock = 'all'\noperator = 'fisher'\n";
+  EXPECT_THAT(
+      with(spectrum, "[{ units = 3 }]\nloss = 'softmax-mse'"),
+      ElementsAre(
+          "deck.toml:8: key 'spectrum.operator' cannot be \"fisher\" with network.loss = "
+          "\"softmax-mse\", which is no log-likelihood; \"gauss-newton\" and \"empirical-fisher\" can"));
+  EXPECT_THAT(with(spectrum, "[{ units = 3 }]\nloss = 'mse'"), IsEmpty());
+}
+
+TEST(Duality, NeedsASpectrum) {
+  EXPECT_THAT(
+      with("[duality]\nlayer = 'dense2'\n"),
+      ElementsAre("deck.toml:5: table [duality] needs a table [spectrum]: the gap is decomposed along its "
+                  "eigenvectors"));
+}
+
+TEST(Duality, NamesALayerOfTheNetwork) {
+  EXPECT_THAT(
+      with("[duality]\nlayer = 'dens2'\n[spectrum]\nblock = 'all'\n"),
+      ElementsAre(
+          "deck.toml:6: key 'duality.layer' names \"dens2\", which is no layer; the layers are: dense1, "
+          "dense2; did you mean 'dense2'?"));
+}
+
+TEST(Duality, NeedsItsLayerInTheBlock) {
+  const auto block = [](const std::string& value) {
+    return with("[duality]\nlayer = 'dense2'\n[spectrum]\nblock = " + value + "\n",
+                "[{ units = 5 }, { units = 3, bias = true }]");
+  };
+  EXPECT_THAT(
+      block("'dense1'"),
+      ElementsAre(
+          "deck.toml:6: key 'duality.layer' is \"dense2\", which is not in spectrum.block: the gap is "
+          "decomposed along that block's eigenvectors"));
+  EXPECT_THAT(block("'dense2'"), IsEmpty());
+  EXPECT_THAT(block("'dense2+bias'"), IsEmpty());
+  EXPECT_THAT(block("['dense1', 'dense2']"), IsEmpty());
+  EXPECT_THAT(block("'all'"), IsEmpty());
+}
+
+TEST(CrossChecks, LeaveKeysAloneThatAreWrongAlready) {
+  EXPECT_THAT(
+      with("[duality]\nlayer = 7\n[spectrum]\nblock = 8\n"),
+      ElementsAre("deck.toml:6: key 'duality.layer': expected a string, found the integer 7",
+                  "deck.toml:8: key 'spectrum.block': expected a string or a list of strings, found the "
+                  "integer 8"));
+}
+
+}  // namespace
+}  // namespace dualscape::deck::testing
