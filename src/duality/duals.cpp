@@ -202,6 +202,18 @@ Duals make_duals(const Comm& comm, const nn::Model<double>& model, Index layer, 
   return duals;
 }
 
+std::vector<double> gather_pairs(const Comm& comm, const Duals& duals, const std::vector<double>& own) {
+  std::vector<int> counts, starts;
+  for (int r = 0; r < comm.size(); ++r) {
+    starts.push_back(static_cast<int>(duals.lanes.first_sample(r, comm.size())));
+    counts.push_back(static_cast<int>(duals.lanes.first_sample(r + 1, comm.size())) - starts.back());
+  }
+  std::vector<double> all(static_cast<std::size_t>(duals.lanes.samples()));
+  MPI_Allgatherv(own.data(), static_cast<int>(own.size()), MPI_DOUBLE, all.data(), counts.data(),
+                 starts.data(), MPI_DOUBLE, comm.get());
+  return all;
+}
+
 Matrix<double> entering_activities(const nn::Model<double>& model, Index layer,
                                    const Matrix<double>& inputs) {
   Matrix<double> activities(inputs.rows(), model.network().layer(layer).in);

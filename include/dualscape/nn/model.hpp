@@ -66,7 +66,7 @@ class Model {
 
  private:
   Network network_;
-  std::vector<std::unique_ptr<BilinearMap<Real>>> maps_;
+  std::vector<std::shared_ptr<const BilinearMap<Real>>> maps_;  ///< stateless: copies of a model share them
   std::vector<Real> parameters_;
 };
 

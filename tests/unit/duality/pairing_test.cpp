@@ -1,0 +1,114 @@
+#include "dualscape/duality/pairing.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "dualscape/base/error.hpp"
+#include "problem.hpp"
+
+namespace dualscape::duality {
+namespace {
+
+using testing::Problem;
+
+double distance(std::span<const double> x, std::span<const double> y) {
+  double sum = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) sum += (x[i] - y[i]) * (x[i] - y[i]);
+  return std::sqrt(sum);
+}
+
+/// The definition, in loops.
+Match expected_match(const Problem& problem, Index test) {
+  Match best{.anchor = test, .partner = -1, .distance = 1e300};
+  for (Index i = 0; i < problem.train_count; ++i) {
+    if (problem.train_y[static_cast<std::size_t>(i)] != problem.test_y[static_cast<std::size_t>(test)])
+      continue;
+    const double d = distance(problem.test_x.row(test), problem.train_x.row(i));
+    if (d < best.distance) best = {.anchor = test, .partner = i, .distance = d};
+  }
+  return best;
+}
+
+TEST(Nearest, FindsTheNearestPartnerOfTheClass) {
+  const Comm comm(MPI_COMM_WORLD);
+  const Problem problem;
+  const auto matches = nearest(comm, problem.test(), problem.train(), false, "test", "training");
+  ASSERT_EQ(std::ssize(matches), problem.test_count);
+  for (Index t = 0; t < problem.test_count; ++t) {
+    const Match& match = matches[static_cast<std::size_t>(t)];
+    const Match expected = expected_match(problem, t);
+    EXPECT_EQ(match.anchor, t);
+    EXPECT_EQ(match.partner, expected.partner);
+    EXPECT_DOUBLE_EQ(match.distance, expected.distance);
+  }
+}
+
+TEST(Nearest, ATieGoesToTheLowestPosition) {
+  const Comm comm(MPI_COMM_WORLD);
+  Problem problem;
+  // Pixels: sample 0 and its copies 3, 6, ... (the same class) are all equally near to every test sample.
+  for (Index i = 0; i < problem.train_count; ++i)
+    for (Index f = 0; f < problem.features; ++f)
+      problem.train_x(i, f) = static_cast<double>((i % 3) * 50 + f);
+  for (bool integral : {true, false})
+    for (const Match& match : nearest(comm, problem.test(), problem.train(), integral, "test", "training"))
+      EXPECT_EQ(match.partner, match.anchor % 3);
+}
+
+TEST(Nearest, TellsNeighboursApartThatAGemmCannot) {
+  const Comm comm(MPI_COMM_WORLD);
+  Problem problem;
+  // Far from the origin, |x|^2 + |y|^2 - 2 x.y loses the distances of 1e-3 and 2e-3 in its rounding (1e14 eps
+  // = 0.02).
+  for (Index i = 0; i < problem.train_count; ++i)
+    for (Index f = 0; f < problem.features; ++f)
+      problem.train_x(i, f) = 1e7 + (f == 0 ? 2e-3 * static_cast<double>(i) : 0.0);
+  for (Index t = 0; t < problem.test_count; ++t)
+    for (Index f = 0; f < problem.features; ++f)
+      problem.test_x(t, f) = 1e7 + (f == 0 ? 2e-3 * static_cast<double>(t) + 0.5e-3 : 0.0);
+  for (const Match& match : nearest(comm, problem.test(), problem.train(), false, "test", "training"))
+    EXPECT_EQ(match.partner, match.anchor);
+}
+
+TEST(Nearest, NamesTheAnchorWithoutAPartner) {
+  const Comm comm(MPI_COMM_WORLD);
+  Problem problem;
+  for (int& label : problem.train_y) label = std::min(label, 1);
+  try {
+    nearest(comm, problem.test(), problem.train(), false, "test", "training");
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const DataError& error) {
+    EXPECT_THAT(error.what(),
+                ::testing::HasSubstr("test sample 2 has no partner: no training sample is of its class"));
+  }
+}
+
+TEST(RandomMatch, StaysInTheClassAndDependsOnTheSeedAlone) {
+  const Comm comm(MPI_COMM_WORLD);
+  const Comm self(MPI_COMM_SELF);
+  const Problem problem;
+  const auto matches = random_match(comm, problem.test(), problem.train(), 5, "test", "training");
+  const auto serial = random_match(self, problem.test(), problem.train(), 5, "test", "training");
+  const auto other = random_match(comm, problem.test(), problem.train(), 6, "test", "training");
+  bool differs = false;
+  for (std::size_t i = 0; i < matches.size(); ++i) {
+    EXPECT_EQ(matches[i].partner, serial[i].partner);
+    EXPECT_EQ(problem.train_y[static_cast<std::size_t>(matches[i].partner)], problem.test_y[i]);
+    EXPECT_DOUBLE_EQ(matches[i].distance, distance(problem.test_x.row(static_cast<Index>(i)),
+                                                   problem.train_x.row(matches[i].partner)));
+    differs = differs || matches[i].partner != other[i].partner;
+  }
+  EXPECT_TRUE(differs);
+}
+
+TEST(AsPairs, PutsTestAndTrainingWhereTheyBelong) {
+  const std::vector<Match> matches = {{.anchor = 4, .partner = 9, .distance = 0.5}};
+  EXPECT_EQ(as_pairs(matches, Anchor::test).front().test, 4);
+  EXPECT_EQ(as_pairs(matches, Anchor::train).front().test, 9);
+  EXPECT_EQ(as_pairs(matches, Anchor::train).front().train, 4);
+}
+
+}  // namespace
+}  // namespace dualscape::duality
