@@ -1,0 +1,165 @@
+#include "dualscape/data/rows.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <limits>
+#include <numeric>
+#include <stdexcept>
+#include <utility>
+
+namespace dualscape::data {
+namespace {
+
+/// Sums of the entries before each one: where the parts of a message to or from each rank begin.
+std::vector<int> starts(const std::vector<int>& counts) {
+  std::vector<int> result(counts.size());
+  std::exclusive_scan(counts.begin(), counts.end(), result.begin(), 0);
+  return result;
+}
+
+int total(const std::vector<int>& counts) {
+  return std::accumulate(counts.begin(), counts.end(), 0);
+}
+
+/// One row as an MPI datatype: counts in rows stay small where counts in bytes exceed int.
+class RowType {
+ public:
+  explicit RowType(std::size_t bytes) {
+    MPI_Type_contiguous(static_cast<int>(bytes), MPI_BYTE, &type_);
+    MPI_Type_commit(&type_);
+  }
+  ~RowType() { MPI_Type_free(&type_); }
+  RowType(const RowType&) = delete;
+  RowType& operator=(const RowType&) = delete;
+  MPI_Datatype get() const { return type_; }
+
+ private:
+  MPI_Datatype type_ = MPI_DATATYPE_NULL;
+};
+
+}  // namespace
+
+Rows::Rows(Index count, Index features, Element element)
+    : count_(count),
+      features_(features),
+      element_(element),
+      values_(static_cast<std::size_t>(count) * row_bytes()) {}
+
+std::size_t Rows::row_bytes() const {
+  return static_cast<std::size_t>(features_) * (element_ == Element::byte ? 1 : sizeof(double));
+}
+
+std::span<std::byte> Rows::row(Index i) {
+  return std::span(values_).subspan(static_cast<std::size_t>(i) * row_bytes(), row_bytes());
+}
+
+std::span<const std::byte> Rows::row(Index i) const {
+  return std::span(values_).subspan(static_cast<std::size_t>(i) * row_bytes(), row_bytes());
+}
+
+/// Row position(i) into row i of `out`.
+template <class Real>
+void Rows::copy_rows(Index count, const auto& position, MatrixView<Real> out, double scale) const {
+  assert(out.rows == count && out.cols == features_);
+  if (element_ == Element::byte) {
+    // There are only 256 quotients.
+    std::array<Real, 256> quotient;
+    for (std::size_t value = 0; value < quotient.size(); ++value)
+      quotient[value] = static_cast<Real>(static_cast<double>(value) / scale);
+    for (Index i = 0; i < count; ++i)
+      std::ranges::transform(row(position(i)), out.row(i).begin(),
+                             [&](std::byte value) { return quotient[std::to_integer<std::size_t>(value)]; });
+    return;
+  }
+  const double divisor = is_integer() ? scale : 1.0;
+  for (Index i = 0; i < count; ++i) {
+    const auto* values = reinterpret_cast<const double*>(row(position(i)).data());
+    for (Index j = 0; j < features_; ++j) out(i, j) = static_cast<Real>(values[j] / divisor);
+  }
+}
+
+template <class Real>
+void Rows::copy_scaled(Index first, Index count, MatrixView<Real> out, double scale) const {
+  assert(first >= 0 && first + count <= count_);
+  copy_rows(
+      count, [first](Index i) { return first + i; }, out, scale);
+}
+
+template <class Real>
+void Rows::copy_scaled(std::span<const Index> positions, MatrixView<Real> out, double scale) const {
+  copy_rows(
+      std::ssize(positions), [&](Index i) { return positions[static_cast<std::size_t>(i)]; }, out, scale);
+}
+
+template <class Real>
+void Rows::copy_raw(Index first, Index count, MatrixView<Real> out) const {
+  copy_scaled(first, count, out, 1.0);
+}
+
+template void Rows::copy_scaled(Index, Index, MatrixView<double>, double) const;
+template void Rows::copy_scaled(Index, Index, MatrixView<float>, double) const;
+template void Rows::copy_scaled(std::span<const Index>, MatrixView<double>, double) const;
+template void Rows::copy_scaled(std::span<const Index>, MatrixView<float>, double) const;
+template void Rows::copy_raw(Index, Index, MatrixView<double>) const;
+template void Rows::copy_raw(Index, Index, MatrixView<float>) const;
+
+DistributedRows::DistributedRows(const Comm& comm, Index count, Rows local)
+    : partition_(count, comm.size()), local_(std::move(local)) {
+  if (local_.count() != partition_.count(comm.rank()))
+    throw std::logic_error("DistributedRows: not this rank's number of rows");
+}
+
+int DistributedRows::owner(Index position) const {
+  const Index share = partition_.size() / partition_.ranks();
+  const Index larger = partition_.size() % partition_.ranks();
+  const Index border = larger * (share + 1);
+  return static_cast<int>(position < border ? position / (share + 1) : larger + (position - border) / share);
+}
+
+Rows DistributedRows::fetch(const Comm& comm, std::span<const Index> wanted) const {
+  const auto ranks = static_cast<std::size_t>(comm.size());
+  if (comm.size() != partition_.ranks()) throw std::logic_error("fetch: rows of another communicator");
+  std::vector<int> asked(ranks, 0);
+  const bool valid = wanted.size() < std::numeric_limits<int>::max() &&
+                     std::ranges::all_of(wanted, [&](Index i) { return i >= 0 && i < count(); });
+  if (valid)
+    for (const Index position : wanted) ++asked[static_cast<std::size_t>(owner(position))];
+  else
+    // A count no rank can mean tells every rank.
+    std::ranges::fill(asked, -1);
+  std::vector<int> owed(ranks);
+  MPI_Alltoall(asked.data(), 1, MPI_INT, owed.data(), 1, MPI_INT, comm.get());
+  if (std::ranges::any_of(owed, [](int n) { return n < 0; })) throw std::logic_error("fetch: no such row");
+
+  // Sorted by owner: where each wanted row travels, and what is asked of each owner.
+  const auto asked_from = starts(asked);
+  const auto owed_to = starts(owed);
+  std::vector<int> next = asked_from;
+  std::vector<int> slot(wanted.size());
+  std::vector<Index> questions(wanted.size());
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    slot[i] = next[static_cast<std::size_t>(owner(wanted[i]))]++;
+    questions[static_cast<std::size_t>(slot[i])] = wanted[i];
+  }
+  std::vector<Index> orders(static_cast<std::size_t>(total(owed)));
+  MPI_Alltoallv(questions.data(), asked.data(), asked_from.data(), MPI_INT64_T, orders.data(), owed.data(),
+                owed_to.data(), MPI_INT64_T, comm.get());
+
+  Rows packed(static_cast<Index>(orders.size()), features(), local_.element());
+  const Index mine = partition_.begin(comm.rank());
+  for (std::size_t i = 0; i < orders.size(); ++i)
+    std::ranges::copy(local_.row(orders[i] - mine), packed.row(static_cast<Index>(i)).begin());
+  Rows arrived(static_cast<Index>(wanted.size()), features(), local_.element());
+  {
+    const RowType row_type(local_.row_bytes());
+    MPI_Alltoallv(packed.data(), owed.data(), owed_to.data(), row_type.get(), arrived.data(), asked.data(),
+                  asked_from.data(), row_type.get(), comm.get());
+  }
+  Rows result(static_cast<Index>(wanted.size()), features(), local_.element());
+  for (std::size_t i = 0; i < wanted.size(); ++i)
+    std::ranges::copy(std::as_const(arrived).row(slot[i]), result.row(static_cast<Index>(i)).begin());
+  return result;
+}
+
+}  // namespace dualscape::data
