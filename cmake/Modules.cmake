@@ -18,9 +18,11 @@ function(dualscape_module name)
 endfunction()
 
 # Compiler options shared by every target of the project. -fno-math-errno and -fno-trapping-math let the element-wise
-# loops vectorise and change no result; nothing that reorders sums (-ffast-math) is ever used.
+# loops vectorise and change no result; nothing that reorders sums (-ffast-math) is ever used. Designated initializers
+# leave the other members at their defaults on purpose.
 add_library(dualscape_options INTERFACE)
-target_compile_options(dualscape_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -fno-math-errno -fno-trapping-math)
+target_compile_options(dualscape_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wno-missing-field-initializers
+                       -fno-math-errno -fno-trapping-math)
 if(DUALSCAPE_WARNINGS_AS_ERRORS)
   target_compile_options(dualscape_options INTERFACE -Werror)
 endif()

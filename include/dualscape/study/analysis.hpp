@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dualscape/base/comm.hpp"
+#include "dualscape/base/log.hpp"
+#include "dualscape/data/dataset.hpp"
+#include "dualscape/deck/config.hpp"
+#include "dualscape/duality/decomposition.hpp"
+#include "dualscape/nn/linearisation.hpp"
+#include "dualscape/spectrum/spectrum.hpp"
+
+/// The stages of a run after training, each a function of the deck, the data and the weights.
+namespace dualscape::study {
+
+/// The network a deck describes, for inputs of this many features and this many classes. Throws UsageError
+/// when the last layer does not give one logit a class.
+nn::Network make_network(const deck::Network& config, const data::Dataset& data);
+
+/// All parameters of a network from a file's `model/<layer>/weight` and `bias`, on every rank. Throws
+/// DataError naming what is missing or does not fit. @note Collective
+std::vector<double> load_weights(const Comm& comm, const nn::Network& network,
+                                 const std::filesystem::path& path);
+
+/// Losses and accuracies at given weights, over the correctly labelled training samples and the test samples.
+struct Losses {
+  nn::Score train;
+  nn::Score test;
+  double gap() const { return test.loss - train.loss; }
+};
+/// @note Collective
+Losses measure_losses(const Comm& comm, const nn::Network& network, const std::vector<double>& parameters,
+                      const data::Dataset& data, const deck::Config& config);
+
+/// Eigenpairs of the curvature of the mean training loss, as the deck asks. @note Collective
+spectrum::Spectrum find_spectrum(const Comm& comm, const nn::Network& network,
+                                 const std::vector<double>& parameters, const data::Dataset& data,
+                                 const deck::Config& config, Log& log);
+
+/// One analysed layer: its pairs, their duals (of this rank) and the decomposition over a spectrum.
+struct LayerDuality {
+  std::string layer;
+  std::vector<duality::Pair> pairs;
+  duality::Duals duals;
+  duality::Decomposition decomposition;
+};
+/// @note Collective
+LayerDuality decompose_gap(const Comm& comm, const nn::Network& network,
+                           const std::vector<double>& parameters, const data::Dataset& data,
+                           const deck::Config& config, const spectrum::Spectrum& spectrum, Log& log);
+
+}  // namespace dualscape::study

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "dualscape/base/comm.hpp"
+#include "dualscape/base/error.hpp"
+
+namespace dualscape::study {
+
+/// How far the run in a folder has come; the first word of its `status` file.
+enum class Progression { absent, running, done, interrupted, failed };
+
+/// A run is a folder: deck.original, deck.resolved, log, status, result.h5, and while it is under way the
+/// checkpoints of its stages. Every file appears whole or not at all. Not collective: rank 0 uses it alone.
+class RunFolder {
+ public:
+  explicit RunFolder(std::filesystem::path path) : path_(std::move(path)) {}
+
+  const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path result() const { return path_ / "result.h5"; }
+  std::filesystem::path log() const { return path_ / "log"; }
+  /// Weights, momentum and history, after the training or during it.
+  std::filesystem::path training_checkpoint() const { return path_ / "training.h5"; }
+  std::filesystem::path spectrum_checkpoint() const { return path_ / "spectrum.h5"; }
+
+  Progression progression() const;
+
+  /// Makes the folder ready for a run of this deck and writes both decks. `resume`: keep what there is, which
+  /// must come from the same resolved deck; `force`: remove what there is. Throws UsageError when the folder
+  /// holds a run and neither is given, or a different run to be resumed; ComputationError when it cannot be
+  /// written.
+  void open(const std::string& deck_original, const std::string& deck_resolved, bool resume,
+            bool force) const;
+
+  /// Replaces the status file: the word of `progression`, then `message`.
+  void set_status(Progression progression, const std::string& message) const;
+
+  /// Removes the checkpoints, once the result holds everything.
+  void remove_checkpoints() const;
+
+ private:
+  std::filesystem::path path_;
+};
+
+/// Writes a text file under a temporary name, flushes and renames it. Throws ComputationError.
+void write_file(const std::filesystem::path& path, const std::string& text);
+/// Throws DataError when the file cannot be read.
+std::string read_file(const std::filesystem::path& path);
+
+}  // namespace dualscape::study

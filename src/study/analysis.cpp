@@ -1,0 +1,243 @@
+#include "dualscape/study/analysis.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+#include <memory>
+
+#include "dualscape/base/error.hpp"
+#include "dualscape/base/progress.hpp"
+#include "dualscape/data/shard.hpp"
+#include "dualscape/h5/input.hpp"
+#include "dualscape/operators/block.hpp"
+#include "dualscape/operators/curvature.hpp"
+#include "dualscape/operators/layer_hessian.hpp"
+
+namespace dualscape::study {
+namespace {
+
+Lanes lanes_for(Index samples, const deck::Numerics& numerics) {
+  return Lanes(samples, numerics.lanes > 0 ? numerics.lanes : Lanes::automatic(samples));
+}
+
+/// The samples an analysis counts: with label noise, the correctly labelled ones.
+template <class Real>
+Samples<Real> analysed(const Comm& comm, const data::SampleSet& set, const deck::Config& config) {
+  const auto positions = data::correct_positions(set);
+  return data::make_samples<Real>(comm, set, positions, lanes_for(std::ssize(positions), config.numerics),
+                                  config.data.scale);
+}
+
+/// The single layer a block consists of, whose Hessian has an assembly of its own; -1 for any other block.
+Index single_layer(const nn::Network& network, const nn::BlockLayout& block) {
+  Index found = -1;
+  for (Index l = 0; l < network.depth(); ++l) {
+    const bool weight = block.weight_offset[static_cast<std::size_t>(l)] != nn::BlockLayout::absent;
+    const bool bias = block.bias_offset[static_cast<std::size_t>(l)] != nn::BlockLayout::absent;
+    if (!weight && !bias) continue;
+    if (!weight || found >= 0) return -1;
+    found = l;
+  }
+  return found;
+}
+
+template <class Real>
+spectrum::Spectrum find_spectrum_in(const Comm& comm, const nn::Network& network,
+                                    const std::vector<double>& parameters, const data::Dataset& data,
+                                    const deck::Config& config, Log& log) {
+  const deck::Spectrum& asked = *config.spectrum;
+  const nn::BlockLayout block = operators::select_block(network, asked.block);
+  const nn::Linearisation<Real> linearisation(comm, network, parameters,
+                                              analysed<Real>(comm, data.train, config),
+                                              {.tile = 256, .cache_bytes = config.numerics.cache});
+  log.detail(fmt::format("activities kept on rank 0: {:.1f} MiB{}",
+                         static_cast<double>(linearisation.cached_bytes()) / (1 << 20),
+                         linearisation.fully_cached() ? "" : ", the rest is computed anew for each product"));
+  const auto curvature = operators::make_curvature<Real>(asked.curvature, linearisation, block);
+
+  Progress progress(log, "eigenpairs", "products", 0);
+  spectrum::Options options{.which = asked.which,
+                            .count = asked.count,
+                            .tolerance = asked.tolerance,
+                            .seed = config.seed,
+                            .dense_limit = config.numerics.dense_limit,
+                            .rounding = std::numeric_limits<Real>::epsilon()};
+  options.monitor = [&](Index products, Index converged) {
+    progress.update(static_cast<double>(products), fmt::format("{} converged", converged));
+  };
+  const Index layer = single_layer(network, block);
+  if (asked.which == Which::all && asked.curvature == Curvature::hessian && layer >= 0 &&
+      network.layer(layer).kind == LayerKind::dense)
+    options.assemble = [&, layer] {
+      const bool bias = block.bias_offset[static_cast<std::size_t>(layer)] != nn::BlockLayout::absent;
+      return operators::assemble_layer_hessian(linearisation, layer, bias);
+    };
+  return spectrum::compute(*curvature, options);
+}
+
+/// Inputs of a set's samples by position, as the network takes them.
+duality::InputRows scaled_inputs(const Comm& comm, const data::SampleSet& set, double scale) {
+  return [&comm, &set, scale](std::span<const Index> positions) {
+    const data::Rows rows = set.rows.fetch(comm, positions);
+    Matrix<double> out(rows.count(), set.rows.features());
+    rows.copy_scaled(0, rows.count(), out.view(), scale);
+    return out;
+  };
+}
+
+duality::InputRows raw_inputs(const Comm& comm, const data::SampleSet& set) {
+  return [&comm, &set](std::span<const Index> positions) {
+    const data::Rows rows = set.rows.fetch(comm, positions);
+    Matrix<double> out(rows.count(), set.rows.features());
+    rows.copy_raw(0, rows.count(), out.view());
+    return out;
+  };
+}
+
+duality::Side side_of(const data::SampleSet& set, std::vector<Index> positions, duality::InputRows rows) {
+  duality::Side side;
+  for (Index position : positions) side.labels.push_back(set.label[static_cast<std::size_t>(position)]);
+  side.positions = std::move(positions);
+  side.rows = std::move(rows);
+  return side;
+}
+
+std::vector<duality::Pair> make_pairs(const Comm& comm, const nn::Model<double>& model, Index layer,
+                                      const data::Dataset& data, const deck::Config& config) {
+  const deck::Duality& asked = *config.duality;
+  const double scale = config.data.scale;
+  const auto activities = [&](const data::SampleSet& set) -> duality::InputRows {
+    return [&, inputs = scaled_inputs(comm, set, scale)](std::span<const Index> positions) {
+      return duality::entering_activities(model, layer, inputs(positions));
+    };
+  };
+  const bool by_activity = asked.pairing == PairingKind::nearest_activity;
+  // Pixels are compared as the integers they are, where a GEMM's distances are exact.
+  const auto rows = [&](const data::SampleSet& set) {
+    return by_activity ? activities(set) : raw_inputs(comm, set);
+  };
+  const auto train = side_of(data.train, data::correct_positions(data.train), rows(data.train));
+  const auto test = side_of(data.test, data::all_positions(data.test.count()), rows(data.test));
+  const bool from_test = asked.anchor == Anchor::test;
+  const auto& anchors = from_test ? test : train;
+  const auto& partners = from_test ? train : test;
+  const std::string test_name = "test", train_name = "training";
+  const auto& anchor_name = from_test ? test_name : train_name;
+  const auto& partner_name = from_test ? train_name : test_name;
+  const bool integral = !by_activity && data.train.rows.is_integer() && data.test.rows.is_integer();
+  auto matches = asked.pairing == PairingKind::random
+                     ? duality::random_match(comm, anchors, partners, config.seed, anchor_name, partner_name)
+                     : duality::nearest(comm, anchors, partners, integral, anchor_name, partner_name);
+  if (integral)
+    for (auto& match : matches) match.distance /= scale;
+  return duality::as_pairs(matches, asked.anchor);
+}
+
+}  // namespace
+
+nn::Network make_network(const deck::Network& config, const data::Dataset& data) {
+  std::vector<nn::LayerSpec> layers;
+  for (std::size_t l = 0; l < config.layers.size(); ++l) {
+    const deck::Layer& layer = config.layers[l];
+    layers.push_back({.kind = layer.type,
+                      .name = layer.name,
+                      .units = layer.units,
+                      .activation = deck::layer_activation(config, l),
+                      .bias = deck::layer_bias(config, l),
+                      .dropout = layer.dropout});
+  }
+  if (layers.back().units != std::ssize(data.classes))
+    throw UsageError(
+        fmt::format("network.layers: the last layer '{}' has {} units, but the data have {} classes; one "
+                    "logit a class is needed",
+                    layers.back().name, layers.back().units, data.classes.size()));
+  return nn::Network(data.features, layers, config.loss);
+}
+
+std::vector<double> load_weights(const Comm& comm, const nn::Network& network,
+                                 const std::filesystem::path& path) {
+  std::vector<double> parameters(static_cast<std::size_t>(network.parameters()));
+  on_root(comm, [&] {
+    const h5::InputFile file(path);
+    for (const nn::Layer& layer : network.layers()) {
+      const std::string group = "model/" + layer.name;
+      const auto take = [&](const std::string& name, const std::vector<Index>& shape, Index offset) {
+        file.expect_shape(name, shape);
+        const auto values = file.read_doubles(name);
+        for (double value : values)
+          if (!std::isfinite(value))
+            throw DataError(
+                fmt::format("'{}': dataset '{}' holds a value that is not finite", path.string(), name));
+        std::ranges::copy(values, parameters.begin() + offset);
+      };
+      take(group + "/weight", {layer.out, layer.in}, layer.weight_offset);
+      if (layer.bias)
+        take(group + "/bias", {layer.out}, layer.bias_offset);
+      else if (file.exists(group + "/bias"))
+        throw DataError(
+            fmt::format("'{}' holds '{}/bias', but layer '{}' of the deck has no bias (network.bias = false)",
+                        path.string(), group, layer.name));
+    }
+  });
+  comm.broadcast(std::span(parameters));
+  return parameters;
+}
+
+Losses measure_losses(const Comm& comm, const nn::Network& network, const std::vector<double>& parameters,
+                      const data::Dataset& data, const deck::Config& config) {
+  nn::Model<double> model(network);
+  model.set_parameters(parameters);
+  return {.train = nn::evaluate(comm, model, analysed<double>(comm, data.train, config)),
+          .test = nn::evaluate(comm, model, analysed<double>(comm, data.test, config))};
+}
+
+spectrum::Spectrum find_spectrum(const Comm& comm, const nn::Network& network,
+                                 const std::vector<double>& parameters, const data::Dataset& data,
+                                 const deck::Config& config, Log& log) {
+  return config.numerics.precision == Precision::double_
+             ? find_spectrum_in<double>(comm, network, parameters, data, config, log)
+             : find_spectrum_in<float>(comm, network, parameters, data, config, log);
+}
+
+LayerDuality decompose_gap(const Comm& comm, const nn::Network& network,
+                           const std::vector<double>& parameters, const data::Dataset& data,
+                           const deck::Config& config, const spectrum::Spectrum& spectrum, Log& log) {
+  LayerDuality result;
+  result.layer = config.duality->layer;
+  const Index layer = network.find(result.layer);
+  const nn::BlockLayout block = operators::select_block(network, config.spectrum->block);
+  const Index offset = block.weight_offset[static_cast<std::size_t>(layer)];
+  if (offset == nn::BlockLayout::absent)
+    throw UsageError(fmt::format("duality.layer = \"{}\" is not part of spectrum.block = \"{}\"",
+                                 result.layer, operators::block_name(config.spectrum->block)));
+  nn::Model<double> model(network);
+  model.set_parameters(parameters);
+  result.pairs = make_pairs(comm, model, layer, data, config);
+  const duality::PairInputs inputs{
+      .test = scaled_inputs(comm, data.test, config.data.scale),
+      .train = scaled_inputs(comm, data.train, config.data.scale),
+      .label = [&](Index test) { return data.test.label[static_cast<std::size_t>(test)]; }};
+  result.duals = duality::make_duals(comm, model, layer, lanes_for(std::ssize(result.pairs), config.numerics),
+                                     result.pairs, inputs);
+
+  const nn::Linearisation<double> linearisation(
+      comm, network, parameters, analysed<double>(comm, data.train, config), {.tile = 256, .cache_bytes = 0});
+  const auto curvature = operators::make_curvature<double>(config.spectrum->curvature, linearisation, block);
+  const duality::Directions directions{.values = spectrum.values,
+                                       .angle_bounds = spectrum.angle_bounds,
+                                       .vectors = spectrum.vectors.view(),
+                                       .partition = Partition(spectrum.size, comm.size()),
+                                       .weight_offset = offset,
+                                       .complete = spectrum.complete()};
+  result.decomposition = duality::decompose(comm, model, layer, result.duals, directions,
+                                            {.sharp = config.duality->sharp, .curvature = curvature.get()});
+  if (const Index dropped = result.decomposition.dropped_pairs; dropped > 0)
+    log.warning(
+        "{} of {} pairs have no dual weight at {} (its input is zero for the training partner) and are left "
+        "out",
+        dropped, result.pairs.size(), result.layer);
+  return result;
+}
+
+}  // namespace dualscape::study

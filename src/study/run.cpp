@@ -1,0 +1,215 @@
+#include "dualscape/study/run.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "dualscape/base/blas.hpp"
+#include "dualscape/base/error.hpp"
+#include "dualscape/base/progress.hpp"
+#include "dualscape/base/signals.hpp"
+#include "dualscape/data/dataset.hpp"
+#include "dualscape/deck/reader.hpp"
+#include "dualscape/operators/block.hpp"
+#include "dualscape/study/analysis.hpp"
+#include "dualscape/study/result.hpp"
+#include "dualscape/study/run_folder.hpp"
+#include "dualscape/train/trainer.hpp"
+
+namespace dualscape::study {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// A training writes its state this often.
+constexpr auto checkpoint_every = std::chrono::seconds(60);
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+class Chain {
+ public:
+  Chain(const Comm& comm, const deck::Config& config, const RunOptions& options, const RunFolder& folder,
+        Log& log)
+      : comm_(comm), config_(config), options_(options), folder_(folder), log_(log) {}
+
+  void run(const std::string& deck_resolved) {
+    set_blas_threads(config_.numerics.threads);
+    const auto start = Clock::now();
+    const data::Dataset data = load_data();
+    const nn::Network network = make_network(config_.network, data);
+    stop_point(comm_, "after reading the data");
+
+    Result result;
+    result.parameters = config_.network.weights.empty()
+                            ? network.initial_parameters(config_.seed, config_.network.init_scale)
+                            : load_weights(comm_, network, config_.network.weights);
+    if (config_.training) train(network, data, result);
+    stop_point(comm_, "after the training");
+    result.losses = measure_losses(comm_, network, result.parameters, data, config_);
+    log_.info("training loss {:.6g}, test loss {:.6g}, gap {:.6g}; accuracy {:.4f} and {:.4f}",
+              result.losses.train.loss, result.losses.test.loss, result.losses.gap(),
+              result.losses.train.accuracy, result.losses.test.accuracy);
+    if (config_.spectrum) result.spectrum = find(network, data, result.parameters);
+    stop_point(comm_, "after the spectrum");
+    if (config_.duality) decompose(network, data, result);
+    stop_point(comm_, "before the result was written");
+
+    write_result(comm_, folder_.result(), network, data, result,
+                 {config_, options_.deck_original, deck_resolved, options_.command_line});
+    log_.info("{} written, {:.2f} s in all", folder_.result().string(), seconds_since(start));
+    if (result.spectrum && !result.spectrum->as_asked())
+      throw ComputationError(fmt::format(
+          "only {} of {} eigenpairs converged to spectrum.tolerance = {:g} ({}); what was found is in '{}'",
+          result.spectrum->converged(), result.spectrum->requested, config_.spectrum->tolerance,
+          result.spectrum->reason, folder_.result().string()));
+  }
+
+ private:
+  data::Dataset load_data() {
+    const deck::Data& asked = config_.data;
+    data::Dataset data = data::load(comm_, {.source = asked.source,
+                                            .path = asked.path,
+                                            .classes = asked.classes,
+                                            .train_per_class = asked.train_per_class,
+                                            .test_count = asked.test_count,
+                                            .label_noise = asked.label_noise,
+                                            .seed = config_.seed});
+    log_.info("data: {}, {} training and {} test samples of {} features in {} classes", data.description,
+              data.train.count(), data.test.count(), data.features, data.classes.size());
+    return data;
+  }
+
+  /// Whether rank 0 sees a file. @note Collective
+  bool exists(const std::filesystem::path& file) const {
+    return comm_.broadcast_value(comm_.is_root() && std::filesystem::exists(file));
+  }
+
+  void train(const nn::Network& network, const data::Dataset& data, Result& result) {
+    train::State state = config_.numerics.precision == Precision::double_
+                             ? trained<double>(network, data, std::move(result.parameters))
+                             : trained<float>(network, data, std::move(result.parameters));
+    result.parameters = std::move(state.parameters);
+    result.history = std::move(state.history);
+  }
+
+  template <class Real>
+  train::State trained(const nn::Network& network, const data::Dataset& data, std::vector<double> initial) {
+    train::Trainer<Real> trainer(comm_, network, data.train, data.test,
+                                 {.training = *config_.training,
+                                  .seed = config_.seed,
+                                  .scale = config_.data.scale,
+                                  .lanes = config_.numerics.lanes});
+    train::State state;
+    if (exists(folder_.training_checkpoint())) {
+      state = read_training(comm_, folder_.training_checkpoint(), network);
+      log_.info("training: resumed after epoch {}", state.epoch);
+    } else {
+      state = trainer.start(std::move(initial));
+    }
+    if (state.stop == train::Stop::running) continue_training(trainer, network, state);
+    log_.info("training: {} epochs, {}", state.epoch,
+              state.stop == train::Stop::criterion
+                  ? "stopping rule met"
+                  : "training.max_epochs reached before the stopping rule was met");
+    return state;
+  }
+
+  template <class Real>
+  void continue_training(train::Trainer<Real>& trainer, const nn::Network& network, train::State& state) {
+    Progress progress(log_, "training", "epochs", static_cast<double>(config_.training->max_epochs));
+    auto saved = Clock::now();
+    trainer.run(state, [&](const train::State& now) {
+      progress.update(
+          static_cast<double>(now.epoch),
+          fmt::format("loss {:.3e}, test {:.3e}", now.history.loss.back(), now.history.test_loss.back()));
+      enum { go_on, save, stop };
+      const bool due = comm_.is_root() && Clock::now() - saved > checkpoint_every;
+      const int next = comm_.max(stop_requested() ? int{stop} : due ? int{save} : int{go_on});
+      if (next == go_on) return true;
+      write_training(comm_, folder_.training_checkpoint(), network, now);
+      saved = Clock::now();
+      return next != stop;
+    });
+    if (state.stop == train::Stop::running)
+      throw Interrupted(fmt::format("stopped by a signal during training, after epoch {}", state.epoch));
+    write_training(comm_, folder_.training_checkpoint(), network, state);
+  }
+
+  spectrum::Spectrum find(const nn::Network& network, const data::Dataset& data,
+                          const std::vector<double>& parameters) {
+    const std::string block = operators::block_name(config_.spectrum->block);
+    spectrum::Spectrum found;
+    if (exists(folder_.spectrum_checkpoint())) {
+      found = read_spectrum(comm_, folder_.spectrum_checkpoint(), block);
+      log_.info("spectrum: read from its checkpoint");
+    } else {
+      found = find_spectrum(comm_, network, parameters, data, config_, log_);
+      write_spectrum(comm_, folder_.spectrum_checkpoint(), block, found);
+    }
+    log_.info("spectrum of {}: {} of {} eigenpairs, {} products, {:.2f} s; |H| about {:.6g}", block,
+              found.converged(), found.requested, found.matvecs, found.seconds, found.norm_estimate);
+    return found;
+  }
+
+  void decompose(const nn::Network& network, const data::Dataset& data, Result& result) {
+    const auto start = Clock::now();
+    result.duality = decompose_gap(comm_, network, result.parameters, data, config_, *result.spectrum, log_);
+    const auto& d = result.duality->decomposition;
+    log_.info(
+        "duality at {}: matched gap {:.6g} = {:.6g} over the directions + {:.6g} + {:.2g} unresolved, {:.2f} "
+        "s",
+        result.duality->layer, d.matched_gap, d.total.whole, d.complement.whole, d.unresolved,
+        seconds_since(start));
+  }
+
+  const Comm& comm_;
+  const deck::Config& config_;
+  const RunOptions& options_;
+  const RunFolder& folder_;
+  Log& log_;
+};
+
+/// Notes the end of a run in its folder; the disk may be what failed, so that this may fail in silence.
+void note_end(const Comm& comm, const RunFolder& folder, Progression progression,
+              const std::string& message) {
+  if (!comm.is_root()) return;
+  try {
+    folder.set_status(progression, message);
+  } catch (const Error&) {
+  }
+}
+
+}  // namespace
+
+void run(const Comm& comm, const deck::Config& config, const RunOptions& options, Log& log) {
+  const RunFolder folder(config.output.directory);
+  const std::string resolved = deck::resolved_deck(config);
+  bool finished = false;
+  on_root(comm, [&] {
+    finished = options.resume && folder.progression() == Progression::done;
+    folder.open(options.deck_original, resolved, options.resume, options.force);
+    log.open_file(folder.log());
+    if (!finished) folder.set_status(Progression::running, "");
+  });
+  if (comm.broadcast_value(finished)) {
+    log.info("nothing to do: '{}' holds the finished result", folder.path().string());
+    return;
+  }
+  log.info("{} on {} ranks, in {}", config.title.empty() ? "run" : config.title, comm.size(),
+           folder.path().string());
+  try {
+    Chain(comm, config, options, folder, log).run(resolved);
+    note_end(comm, folder, Progression::done, "");
+    if (comm.is_root()) folder.remove_checkpoints();
+  } catch (const Interrupted& stopped) {
+    note_end(comm, folder, Progression::interrupted, stopped.what());
+    throw Interrupted(fmt::format("{}; continue with --resume", stopped.what()));
+  } catch (const Error& error) {
+    note_end(comm, folder, Progression::failed, error.what());
+    throw;
+  }
+}
+
+}  // namespace dualscape::study

@@ -1,0 +1,133 @@
+#include "dualscape/study/run_folder.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <utility>
+
+namespace dualscape::study {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array<std::pair<Progression, std::string_view>, 4> words = {{
+    {Progression::running, "running"},
+    {Progression::done, "done"},
+    {Progression::interrupted, "interrupted"},
+    {Progression::failed, "failed"},
+}};
+
+[[noreturn]] void fail(const fs::path& path, const std::string& reason) {
+  throw ComputationError(fmt::format("cannot write '{}': {}", path.string(), reason));
+}
+
+/// The first line in which two texts differ, for a message.
+std::string first_difference(const std::string& before, const std::string& now) {
+  std::istringstream left(before), right(now);
+  std::string a, b;
+  for (int line = 1;; ++line) {
+    const bool more_left = static_cast<bool>(std::getline(left, a));
+    const bool more_right = static_cast<bool>(std::getline(right, b));
+    if (!more_left) a = "(end)";
+    if (!more_right) b = "(end)";
+    if (a != b || !(more_left && more_right))
+      return fmt::format("line {}: it had '{}', now '{}'", line, a, b);
+  }
+}
+
+/// Without the lines that say where results go, which may change between a run and its resumption.
+std::string comparable(const std::string& deck) {
+  std::istringstream lines(deck);
+  std::string kept, line;
+  while (std::getline(lines, line))
+    if (!line.starts_with("directory =")) kept += line + "\n";
+  return kept;
+}
+
+}  // namespace
+
+void write_file(const fs::path& path, const std::string& text) {
+  const fs::path part = path.string() + ".part";
+  const int file = ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (file < 0) fail(path, std::strerror(errno));
+  std::size_t written = 0;
+  int error = 0;
+  while (written < text.size() && error == 0) {
+    const ssize_t n = ::write(file, text.data() + written, text.size() - written);
+    if (n > 0)
+      written += static_cast<std::size_t>(n);
+    else if (errno != EINTR)
+      error = errno;
+  }
+  if (error == 0 && ::fsync(file) != 0) error = errno;
+  ::close(file);
+  if (error == 0 && ::rename(part.c_str(), path.c_str()) != 0) error = errno;
+  if (error != 0) {
+    ::unlink(part.c_str());
+    fail(path, std::strerror(error));
+  }
+}
+
+std::string read_file(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  if (!file) throw DataError(fmt::format("cannot read '{}': {}", path.string(), std::strerror(errno)));
+  return text;
+}
+
+Progression RunFolder::progression() const {
+  if (!fs::exists(path_ / "status")) return Progression::absent;
+  const std::string status = read_file(path_ / "status");
+  for (const auto& [value, word] : words)
+    if (status.starts_with(word)) return value;
+  return Progression::failed;
+}
+
+void RunFolder::open(const std::string& deck_original, const std::string& deck_resolved, bool resume,
+                     bool force) const {
+  std::error_code error;
+  fs::create_directories(path_, error);
+  if (error) fail(path_, error.message());
+  const fs::path resolved = path_ / "deck.resolved";
+  const Progression before = progression();
+  if (before != Progression::absent && !force) {
+    const std::string what = before == Progression::done ? "a finished result" : "an unfinished run";
+    if (!resume)
+      throw UsageError(
+          fmt::format("directory '{}' holds {}: add --resume to keep it and do only what is missing, "
+                      "--force to start anew, or choose another with --output",
+                      path_.string(), what));
+    if (const std::string deck = read_file(resolved); comparable(deck) != comparable(deck_resolved))
+      throw UsageError(
+          fmt::format("directory '{}' holds {} of a different deck, {}; resume with the same deck and "
+                      "--set, or use --force to start anew",
+                      path_.string(), what, first_difference(comparable(deck), comparable(deck_resolved))));
+  }
+  if (force) {
+    remove_checkpoints();
+    for (const fs::path& old : {result(), log(), path_ / "status"}) fs::remove(old, error);
+  }
+  write_file(path_ / "deck.original", deck_original);
+  write_file(resolved, deck_resolved);
+}
+
+void RunFolder::set_status(Progression progression, const std::string& message) const {
+  for (const auto& [value, word] : words)
+    if (value == progression)
+      write_file(path_ / "status", fmt::format("{}{}{}\n", word, message.empty() ? "" : ": ", message));
+}
+
+void RunFolder::remove_checkpoints() const {
+  std::error_code ignored;
+  fs::remove(training_checkpoint(), ignored);
+  fs::remove(spectrum_checkpoint(), ignored);
+}
+
+}  // namespace dualscape::study
