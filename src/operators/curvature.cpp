@@ -1,7 +1,6 @@
 #include "dualscape/operators/curvature.hpp"
 
 #include <algorithm>
-#include <type_traits>
 
 #include "dualscape/base/error.hpp"
 #include "dualscape/nn/loss.hpp"
@@ -9,24 +8,21 @@
 namespace dualscape::operators {
 namespace {
 
-/// Calls add(tile, sums) for every tile of this rank's lanes, where `sums` (vectors x size) collects a lane
-/// in the network's precision, and gives the lanes to `total`. A failure here travels with the sum.
+/// Calls add(tile, sums) for every tile of this rank's lanes, where `sums` collects a lane in the network's
+/// precision, and gives the lanes to `total`. A failure here travels with the sum.
 template <class Real, class Add>
-void sum_lanes(const nn::Linearisation<Real>& linearisation, LaneSum& total, const Add& add) {
+void sum_lanes(const nn::Linearisation<Real>& linearisation, const nn::BlockLayout& block, Index vectors,
+               LaneSum& total, const Add& add) {
   const Lanes& lanes = linearisation.lanes();
   const Comm& comm = linearisation.comm();
-  Matrix<Real> rounded;
+  nn::BlockVectors<Real> sums(block, vectors);
   try {
     for (int lane = lanes.first_lane(comm.rank(), comm.size());
          lane < lanes.first_lane(comm.rank() + 1, comm.size()); ++lane) {
-      const MatrixView<double> sums = total.next_lane();
-      if constexpr (std::is_same_v<Real, double>) {
-        linearisation.for_each_tile(lane, [&](const nn::Tile<double>& tile) { add(tile, sums); });
-      } else {
-        rounded = Matrix<Real>(sums.rows, sums.cols);
-        linearisation.for_each_tile(lane, [&](const nn::Tile<Real>& tile) { add(tile, rounded.view()); });
-        std::ranges::copy(rounded.entries(), sums.data);
-      }
+      const MatrixView<double> lane_sums = total.next_lane();
+      sums.clear();
+      linearisation.for_each_tile(lane, [&](const nn::Tile<Real>& tile) { add(tile, sums); });
+      nn::add_unpacked(linearisation.network(), block, sums, lane_sums);
     }
   } catch (...) {
     total.fail(std::current_exception());
@@ -51,19 +47,13 @@ void SampleMean<Real>::apply(ConstMultiVector in, MultiVector out) const {
   const Index size = partition_.size();
   Matrix<double> whole(in.rows, size);
   gather_all(comm(), partition_, in, whole.view());
-  Matrix<Real> rounded;
-  ConstMatrixView<Real> directions;
-  if constexpr (std::is_same_v<Real, double>) {
-    directions = whole.view();
-  } else {
-    rounded = Matrix<Real>(in.rows, size);
-    std::ranges::transform(whole.entries(), rounded.data(), [](double x) { return static_cast<Real>(x); });
-    directions = rounded.view();
-  }
+  nn::BlockVectors<Real> directions(tangent_.block(), in.rows);
+  nn::pack<Real>(linearisation_.network(), tangent_.block(), whole.view(), directions);
 
   LaneSum sum(comm(), linearisation_.lanes(), in.rows, size);
-  sum_lanes(linearisation_, sum,
-            [&](const nn::Tile<Real>& tile, MatrixView<Real> sums) { add_tile(tile, directions, sums); });
+  sum_lanes(
+      linearisation_, tangent_.block(), in.rows, sum,
+      [&](const nn::Tile<Real>& tile, nn::BlockVectors<Real>& sums) { add_tile(tile, directions, sums); });
   sum.reduce_scatter(partition_, out);
   const double weight = per_sample(linearisation_);
   for (Index j = 0; j < out.rows; ++j)
@@ -71,20 +61,20 @@ void SampleMean<Real>::apply(ConstMultiVector in, MultiVector out) const {
 }
 
 template <class Real>
-void Hessian<Real>::add_tile(const nn::Tile<Real>& tile, ConstMatrixView<Real> directions,
-                             MatrixView<Real> out) const {
+void Hessian<Real>::add_tile(const nn::Tile<Real>& tile, const nn::BlockVectors<Real>& directions,
+                             nn::BlockVectors<Real>& out) const {
   const auto rf = this->tangent_.forward(tile, directions, this->buffers_);
-  const auto rd = this->tangent_.top(this->buffers_, tile.count, directions.rows);
+  const auto rd = this->tangent_.top(this->buffers_, tile.count, directions.count());
   nn::loss_curvature_product<Real>(this->linearisation_.network().loss(), nn::LossCurvature::full,
                                    tile.p.view().rows_from(0, tile.count), tile.labels, rf, rd);
   this->tangent_.add_gradient_derivative(tile, directions, this->buffers_, out);
 }
 
 template <class Real>
-void GaussNewton<Real>::add_tile(const nn::Tile<Real>& tile, ConstMatrixView<Real> directions,
-                                 MatrixView<Real> out) const {
+void GaussNewton<Real>::add_tile(const nn::Tile<Real>& tile, const nn::BlockVectors<Real>& directions,
+                                 nn::BlockVectors<Real>& out) const {
   const auto rf = this->tangent_.forward(tile, directions, this->buffers_);
-  const auto rd = this->tangent_.top(this->buffers_, tile.count, directions.rows);
+  const auto rd = this->tangent_.top(this->buffers_, tile.count, directions.count());
   nn::loss_curvature_product<Real>(this->linearisation_.network().loss(), nn::LossCurvature::psd,
                                    tile.p.view().rows_from(0, tile.count), tile.labels, rf, rd);
   if (factor_ != Real(1))
@@ -94,11 +84,11 @@ void GaussNewton<Real>::add_tile(const nn::Tile<Real>& tile, ConstMatrixView<Rea
 }
 
 template <class Real>
-void EmpiricalFisher<Real>::add_tile(const nn::Tile<Real>& tile, ConstMatrixView<Real> directions,
-                                     MatrixView<Real> out) const {
+void EmpiricalFisher<Real>::add_tile(const nn::Tile<Real>& tile, const nn::BlockVectors<Real>& directions,
+                                     nn::BlockVectors<Real>& out) const {
   // <grad l_p, v> = d_f . R{f}; the product is then J^T (d_f <grad l_p, v>).
   const auto rf = this->tangent_.forward(tile, directions, this->buffers_);
-  const auto rd = this->tangent_.top(this->buffers_, tile.count, directions.rows);
+  const auto rd = this->tangent_.top(this->buffers_, tile.count, directions.count());
   const auto& gradient = tile.d.back();
   const Index classes = gradient.cols();
   for (Index i = 0; i < tile.count; ++i)
@@ -135,8 +125,9 @@ template <class Real>
 std::vector<double> mean_gradient(const nn::Linearisation<Real>& linearisation,
                                   const nn::BlockLayout& block) {
   LaneSum sum(linearisation.comm(), linearisation.lanes(), 1, block.size);
-  sum_lanes(linearisation, sum, [&](const nn::Tile<Real>& tile, MatrixView<Real> sums) {
-    nn::add_gradient(linearisation.model(), block, tile, sums);
+  sum_lanes(linearisation, block, 1, sum, [&](const nn::Tile<Real>& tile, nn::BlockVectors<Real>& sums) {
+    const std::span<Real> whole = sums.part(0, block.size);
+    nn::add_gradient(linearisation.model(), block, tile, MatrixView<Real>(whole.data(), 1, block.size));
   });
   std::vector<double> gradient(static_cast<std::size_t>(block.size));
   sum.all_reduce({gradient.data(), 1, block.size});

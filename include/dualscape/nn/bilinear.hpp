@@ -28,6 +28,20 @@ class BilinearMap {
   /// G += the weight with <d, B(W, a)> = <G, W>, summed over the tile's samples
   virtual void add_adjoint_weight(ConstMatrixView<Real> d, ConstMatrixView<Real> a,
                                   std::span<Real> weight) const = 0;
+
+  /// The same for k weights one after the other in `weights`, where direction j of a block takes columns
+  /// [j width, (j+1) width); a layer may do them in one product. Z_j = B(W_j, a); z is n x (k out).
+  virtual void apply_many(std::span<const Real> weights, Index k, ConstMatrixView<Real> a, Write write,
+                          MatrixView<Real> z) const;
+  /// G_j = adjoint to the input of (W_j, d); g is n x (k in).
+  virtual void adjoint_input_many(std::span<const Real> weights, Index k, ConstMatrixView<Real> d,
+                                  Write write, MatrixView<Real> g) const;
+  /// W_j += adjoint to the weight of (D_j, a); d is n x (k out).
+  virtual void add_adjoint_weight_many(ConstMatrixView<Real> d, ConstMatrixView<Real> a, Index k,
+                                       std::span<Real> weights) const;
+  /// W_j += adjoint to the weight of (d, A_j); a is n x (k in).
+  virtual void add_adjoint_weight_of_many(ConstMatrixView<Real> d, ConstMatrixView<Real> a, Index k,
+                                          std::span<Real> weights) const;
 };
 
 template <class Real>

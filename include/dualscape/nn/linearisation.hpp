@@ -82,9 +82,13 @@ class Linearisation {
     std::optional<std::uint64_t> cache_bytes;  ///< budget of this rank; unset: keep everything
   };
 
-  /// `parameters`: all of the network's, the same on every rank.
+  /// `parameters`: all of the network's, the same on every rank. A failure of any rank is thrown on every
+  /// one.
+  /// @note Collective
   Linearisation(const Comm& comm, const Network& network, std::span<const double> parameters,
                 Samples<Real> samples, const Options& options);
+  Linearisation(const Linearisation&) = delete;  ///< operators refer to it
+  Linearisation& operator=(const Linearisation&) = delete;
 
   const Comm& comm() const { return comm_; }
   const Model<Real>& model() const { return model_; }
@@ -109,6 +113,7 @@ class Linearisation {
     Index first;  ///< local sample
     Index count;
   };
+  void fill_cache(std::optional<std::uint64_t> cache_bytes);
   const Tile<Real>& tile(std::size_t i) const;
   void compute(const Border& border, Tile<Real>& tile) const;
 
@@ -128,7 +133,7 @@ struct Score {
   double accuracy = 0;
 };
 
-/// Forward only, sharded by lanes. @note Collective
+/// Forward only, sharded by lanes. A failure of any rank is thrown on every one. @note Collective
 template <class Real>
 Score evaluate(const Comm& comm, const Model<Real>& model, const Samples<Real>& samples);
 

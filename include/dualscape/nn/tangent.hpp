@@ -28,6 +28,42 @@ struct BlockLayout {
   Index first_layer() const;
 };
 
+/// k vectors of a block as the products read and write them: part by part (a layer's weight, a layer's bias),
+/// the k vectors' shares of a part one after the other, so that a layer can treat them as one matrix. For k =
+/// 1 this is the block's own order.
+template <class Real>
+class BlockVectors {
+ public:
+  /// Zero.
+  BlockVectors(const BlockLayout& layout, Index count)
+      : count_(count), entries_(static_cast<std::size_t>(count * layout.size)) {}
+
+  Index count() const { return count_; }
+  /// The k shares of a part that takes `size` entries from `offset` on in the block.
+  std::span<Real> part(Index offset, Index size) {
+    return std::span(entries_).subspan(static_cast<std::size_t>(count_ * offset),
+                                       static_cast<std::size_t>(count_ * size));
+  }
+  std::span<const Real> part(Index offset, Index size) const {
+    return std::span(entries_).subspan(static_cast<std::size_t>(count_ * offset),
+                                       static_cast<std::size_t>(count_ * size));
+  }
+  void clear() { std::ranges::fill(entries_, Real(0)); }
+
+ private:
+  Index count_;
+  std::vector<Real> entries_;
+};
+
+/// From one vector a row (k x block size), rounded to Real.
+template <class Real>
+void pack(const Network& network, const BlockLayout& layout, ConstMatrixView<double> vectors,
+          BlockVectors<Real>& out);
+/// Back again, added to `out` (k x block size).
+template <class Real>
+void add_unpacked(const Network& network, const BlockLayout& layout, const BlockVectors<Real>& vectors,
+                  MatrixView<double> out);
+
 /// Adds the tile's summed gradient over a block (1 x block size) to `out`: the weights' adjoints of the kept
 /// deltas.
 template <class Real>
@@ -52,17 +88,17 @@ class Tangent {
 
   const BlockLayout& block() const { return block_; }
 
-  /// R{f} (n x (k C)), left in the buffers' top rz; `directions` is k x block size.
-  MatrixView<Real> forward(const Tile<Real>& tile, ConstMatrixView<Real> directions,
+  /// R{f} (n x (k C)), left in the buffers' top rz.
+  MatrixView<Real> forward(const Tile<Real>& tile, const BlockVectors<Real>& directions,
                            TangentBuffers<Real>& buffers) const;
 
-  /// Adds J^T u for the u (n x (k C)) in the buffers' top rd to `out` (k x block size).
-  void add_transposed(const Tile<Real>& tile, TangentBuffers<Real>& buffers, MatrixView<Real> out) const;
+  /// Adds J^T u for the u (n x (k C)) in the buffers' top rd to `out`.
+  void add_transposed(const Tile<Real>& tile, TangentBuffers<Real>& buffers, BlockVectors<Real>& out) const;
 
   /// Adds the derivative of the tile's summed gradient along the directions to `out`; to be called after
   /// `forward`, with S R{f} in the buffers' top rd.
-  void add_gradient_derivative(const Tile<Real>& tile, ConstMatrixView<Real> directions,
-                               TangentBuffers<Real>& buffers, MatrixView<Real> out) const;
+  void add_gradient_derivative(const Tile<Real>& tile, const BlockVectors<Real>& directions,
+                               TangentBuffers<Real>& buffers, BlockVectors<Real>& out) const;
 
   /// The top rd of the buffers, sized for n samples and k directions.
   MatrixView<Real> top(TangentBuffers<Real>& buffers, Index samples, Index directions) const;

@@ -24,9 +24,9 @@ class SampleMean : public LinearOperator {
   void apply(ConstMultiVector in, MultiVector out) const override;
 
  protected:
-  /// Adds the tile's sum of products with k directions (k x M) to `out` (k x M).
-  virtual void add_tile(const nn::Tile<Real>& tile, ConstMatrixView<Real> directions,
-                        MatrixView<Real> out) const = 0;
+  /// Adds the tile's sum of products with k directions to `out`.
+  virtual void add_tile(const nn::Tile<Real>& tile, const nn::BlockVectors<Real>& directions,
+                        nn::BlockVectors<Real>& out) const = 0;
 
   const nn::Linearisation<Real>& linearisation_;
   nn::Tangent<Real> tangent_;
@@ -43,8 +43,8 @@ class Hessian final : public SampleMean<Real> {
   using SampleMean<Real>::SampleMean;
 
  protected:
-  void add_tile(const nn::Tile<Real>& tile, ConstMatrixView<Real> directions,
-                MatrixView<Real> out) const override;
+  void add_tile(const nn::Tile<Real>& tile, const nn::BlockVectors<Real>& directions,
+                nn::BlockVectors<Real>& out) const override;
 };
 
 /// factor x mean_p J_p^T S_p J_p, with the positive semi-definite part of S.
@@ -55,8 +55,8 @@ class GaussNewton final : public SampleMean<Real> {
       : SampleMean<Real>(linearisation, std::move(block)), factor_(factor) {}
 
  protected:
-  void add_tile(const nn::Tile<Real>& tile, ConstMatrixView<Real> directions,
-                MatrixView<Real> out) const override;
+  void add_tile(const nn::Tile<Real>& tile, const nn::BlockVectors<Real>& directions,
+                nn::BlockVectors<Real>& out) const override;
 
  private:
   Real factor_;
@@ -69,8 +69,8 @@ class EmpiricalFisher final : public SampleMean<Real> {
   using SampleMean<Real>::SampleMean;
 
  protected:
-  void add_tile(const nn::Tile<Real>& tile, ConstMatrixView<Real> directions,
-                MatrixView<Real> out) const override;
+  void add_tile(const nn::Tile<Real>& tile, const nn::BlockVectors<Real>& directions,
+                nn::BlockVectors<Real>& out) const override;
 };
 
 /// The operator a deck asks for. The Fisher matrix is the Gauss-Newton matrix for cross-entropy, and for mse
