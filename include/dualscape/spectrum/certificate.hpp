@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "dualscape/base/linear_operator.hpp"
+
+/// What certifies computed eigenpairs of a symmetric operator H, from products made anew. `norm` is an
+/// estimate of |H|_2, `rounding` the unit roundoff of the products; each bound includes 50 rounding |H|.
+namespace dualscape::spectrum {
+
+/// Vectors multiplied at once where vectors of `size` entries are many: bounds the memory of a block.
+Index block_width(Index size);
+
+/// Rayleigh quotients theta of the given vectors and |H v - theta v| / |v|, in their order.
+struct Residuals {
+  std::vector<double> values;
+  std::vector<double> residuals;
+};
+
+/// One fresh block product per vector. @note Collective
+Residuals fresh_residuals(const LinearOperator& op, ConstMultiVector vectors);
+
+struct Bounds {
+  /// |lambda - theta| for some eigenvalue lambda: min(r, r^2/d).
+  std::vector<double> value_bounds;
+  /// Sine of the angle to that eigenvalue's eigenvector: r/d; 1 where r >= d.
+  std::vector<double> angle_bounds;
+  /// Cluster of each pair, counted from 0 in the order of the values: neighbours whose distance is below 1e-6
+  /// of their size, or below the sum of their residuals. Within a cluster single vectors mean nothing, only
+  /// the space they span does.
+  std::vector<Index> clusters;
+};
+
+/// Bounds from the values (descending) and residuals of computed pairs alone. d is the distance of theta to
+/// the other computed eigenvalues, min_j |theta - theta_j| - r_j. The first `upper` pairs are the upper end
+/// of a spectrum of `size` eigenvalues and the others its lower end; the pair of each end that is next to
+/// what was not computed has d = 0, and all d take it that no eigenvalue beyond that pair was missed.
+Bounds error_bounds(const std::vector<double>& values, const std::vector<double>& residuals, Index upper,
+                    Index size, double norm, double rounding);
+
+/// Largest entry of |V V^T - 1| for the rows of `vectors`. @note Collective
+double orthogonality_defect(const Comm& comm, ConstMultiVector vectors);
+
+/// |<u, H v> - <v, H u>| / |H| for random unit vectors u, v: two products. @note Collective
+double symmetry_defect(const LinearOperator& op, double norm, std::uint64_t seed);
+
+/// Gives each vector the sign that makes its entry of largest magnitude positive; the first of several that
+/// are equal to 8 digits decides. @note Collective
+void fix_signs(const Comm& comm, const Partition& partition, MultiVector vectors);
+
+}  // namespace dualscape::spectrum

@@ -1,0 +1,145 @@
+#include "dualscape/spectrum/certificate.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "dualscape/base/blas.hpp"
+#include "dualscape/base/random.hpp"
+
+namespace dualscape::spectrum {
+namespace {
+
+void sum_over_ranks(const Comm& comm, std::span<double> values) {
+  MPI_Allreduce(MPI_IN_PLACE, values.data(), static_cast<int>(values.size()), MPI_DOUBLE, MPI_SUM,
+                comm.get());
+}
+
+/// Rayleigh quotients and residuals of vectors v (rows) with products hv; hv is overwritten.
+void append_residuals(const Comm& comm, ConstMultiVector v, MultiVector hv, Residuals& into) {
+  const auto count = static_cast<std::size_t>(v.rows);
+  std::vector<double> sums(2 * count);
+  for (Index j = 0; j < v.rows; ++j) {
+    sums[static_cast<std::size_t>(2 * j)] = dot(v.row(j), v.row(j));
+    sums[static_cast<std::size_t>(2 * j + 1)] = dot(v.row(j), hv.row(j));
+  }
+  sum_over_ranks(comm, sums);
+  std::vector<double> squares(count);
+  for (std::size_t j = 0; j < count; ++j) {
+    const double theta = sums[2 * j + 1] / sums[2 * j];
+    into.values.push_back(theta);
+    const auto row = static_cast<Index>(j);
+    axpy(-theta, v.row(row), hv.row(row));
+    squares[j] = dot(hv.row(row), hv.row(row));
+  }
+  sum_over_ranks(comm, squares);
+  for (std::size_t j = 0; j < count; ++j) into.residuals.push_back(std::sqrt(squares[j] / sums[2 * j]));
+}
+
+}  // namespace
+
+Index block_width(Index size) {
+  constexpr Index entries = Index{1} << 24;  // 128 MiB of doubles over all ranks
+  return std::clamp<Index>(entries / std::max<Index>(size, 1), 1, 64);
+}
+
+Residuals fresh_residuals(const LinearOperator& op, ConstMultiVector vectors) {
+  const Index width = std::min(block_width(op.range().size()), vectors.rows);
+  Matrix<double> products(width, vectors.cols);
+  Residuals result;
+  for (Index first = 0; first < vectors.rows; first += width) {
+    const Index count = std::min(width, vectors.rows - first);
+    const auto block = vectors.rows_from(first, count);
+    op.apply(block, products.top(count));
+    append_residuals(op.comm(), block, products.top(count), result);
+  }
+  return result;
+}
+
+Bounds error_bounds(const std::vector<double>& values, const std::vector<double>& residuals, Index upper,
+                    Index size, double norm, double rounding) {
+  const std::size_t count = values.size();
+  const double floor = 50 * rounding * norm;
+  const bool complete = std::ssize(values) == size;
+  const auto last_upper = static_cast<std::size_t>(upper) - 1;  // wraps to no index when there is none
+  const auto first_lower = static_cast<std::size_t>(upper);
+
+  Bounds bounds;
+  for (std::size_t n = 0; n < count; ++n) {
+    const double r = residuals[n] + floor;
+    double d = std::numeric_limits<double>::infinity();
+    for (std::size_t j = 0; j < count; ++j)
+      if (j != n) d = std::min(d, std::abs(values[n] - values[j]) - residuals[j] - floor);
+    if (!complete && (n == last_upper || n == first_lower)) d = 0;
+    const bool separated = r < d;
+    bounds.value_bounds.push_back((separated ? r * r / d : r) + floor);
+    bounds.angle_bounds.push_back(separated ? std::min(1.0, r / d + 50 * rounding) : 1.0);
+
+    const auto continues = [&] {
+      const double distance = values[n - 1] - values[n];
+      return distance < 1e-6 * std::max(std::abs(values[n - 1]), std::abs(values[n])) ||
+             distance <= residuals[n - 1] + residuals[n] + floor;
+    };
+    bounds.clusters.push_back(n == 0 ? 0 : bounds.clusters.back() + (continues() ? 0 : 1));
+  }
+  return bounds;
+}
+
+double orthogonality_defect(const Comm& comm, ConstMultiVector vectors) {
+  constexpr Index most = 256;
+  Matrix<double> gram(std::min(most, vectors.rows), vectors.rows);
+  double defect = 0;
+  for (Index first = 0; first < vectors.rows; first += most) {
+    const Index count = std::min(most, vectors.rows - first);
+    const auto block = gram.top(count);
+    gemm(Op::none, Op::transpose, 1.0, vectors.rows_from(first, count), vectors, 0.0, block);
+    sum_over_ranks(comm, gram.entries().first(static_cast<std::size_t>(count * vectors.rows)));
+    for (Index i = 0; i < count; ++i)
+      for (Index j = 0; j < vectors.rows; ++j)
+        defect = std::max(defect, std::abs(block(i, j) - (first + i == j ? 1.0 : 0.0)));
+  }
+  return defect;
+}
+
+double symmetry_defect(const LinearOperator& op, double norm, std::uint64_t seed) {
+  const Comm& comm = op.comm();
+  const Index first = op.range().begin(comm.rank());
+  const Index length = op.range().count(comm.rank());
+  Matrix<double> vectors(2, length);
+  Matrix<double> products(2, length);
+  for (Index j = 0; j < 2; ++j) {
+    const Random random(seed, Stream::probe, static_cast<std::uint32_t>(j));
+    for (Index i = 0; i < length; ++i) vectors(j, i) = random.normal(static_cast<std::uint64_t>(first + i));
+  }
+  op.apply(vectors.view(), products.view());
+  std::vector<double> sums = {dot(vectors.row(0), products.row(1)), dot(vectors.row(1), products.row(0)),
+                              dot(vectors.row(0), vectors.row(0)), dot(vectors.row(1), vectors.row(1))};
+  sum_over_ranks(comm, sums);
+  const double difference = std::abs(sums[0] - sums[1]) / std::sqrt(sums[2] * sums[3]);
+  return norm > 0 ? difference / norm : difference;
+}
+
+void fix_signs(const Comm& comm, const Partition& partition, MultiVector vectors) {
+  const auto count = static_cast<std::size_t>(vectors.rows);
+  const Index first = partition.begin(comm.rank());
+  std::vector<double> largest(count);
+  for (Index j = 0; j < vectors.rows; ++j)
+    for (double x : vectors.row(j))
+      largest[static_cast<std::size_t>(j)] = std::max(largest[static_cast<std::size_t>(j)], std::abs(x));
+  MPI_Allreduce(MPI_IN_PLACE, largest.data(), static_cast<int>(count), MPI_DOUBLE, MPI_MAX, comm.get());
+
+  // Position and sign of the deciding entry in one number, so that the smallest over the ranks brings both.
+  std::vector<std::int64_t> deciding(count, std::numeric_limits<std::int64_t>::max());
+  for (std::size_t j = 0; j < count; ++j) {
+    const auto row = vectors.row(static_cast<Index>(j));
+    const auto found =
+        std::ranges::find_if(row, [&](double x) { return std::abs(x) >= (1 - 1e-8) * largest[j]; });
+    if (found != row.end()) deciding[j] = 2 * (first + (found - row.begin())) + (*found < 0 ? 1 : 0);
+  }
+  MPI_Allreduce(MPI_IN_PLACE, deciding.data(), static_cast<int>(count), MPI_INT64_T, MPI_MIN, comm.get());
+  for (std::size_t j = 0; j < count; ++j)
+    if (deciding[j] % 2 == 1)
+      for (double& x : vectors.row(static_cast<Index>(j))) x = -x;
+}
+
+}  // namespace dualscape::spectrum
