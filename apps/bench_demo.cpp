@@ -11,6 +11,7 @@
 
 #include "dualscape/base/blas.hpp"
 #include "dualscape/base/error.hpp"
+#include "dualscape/base/memory.hpp"
 #include "dualscape/base/random.hpp"
 #include "dualscape/deck/reader.hpp"
 #include "dualscape/petsc/session.hpp"
@@ -89,6 +90,7 @@ void run(const Comm& comm, const std::string& deck_path, const std::vector<std::
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_freed_memory();
   MPI_Init(&argc, &argv);
   int status = 0;
   {

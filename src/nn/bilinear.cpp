@@ -33,9 +33,10 @@ class Dense final : public BilinearMap<Real> {
                      MatrixView<Real> g) const override {
     gemm<Real>(Op::none, Op::none, Real(1), d, matrix(weight), beta(write), g);
   }
-  void add_adjoint_weight(ConstMatrixView<Real> d, ConstMatrixView<Real> a,
-                          std::span<Real> weight) const override {
-    gemm<Real>(Op::transpose, Op::none, Real(1), d, a, Real(1), MatrixView<Real>(weight.data(), out_, in_));
+  void adjoint_weight(ConstMatrixView<Real> d, ConstMatrixView<Real> a, Write write,
+                      std::span<Real> weight) const override {
+    gemm<Real>(Op::transpose, Op::none, Real(1), d, a, beta(write),
+               MatrixView<Real>(weight.data(), out_, in_));
   }
 
   // Stacked weights are one matrix of k out rows.
@@ -75,13 +76,13 @@ void BilinearMap<Real>::adjoint_input_many(std::span<const Real> weights, Index 
 template <class Real>
 void BilinearMap<Real>::add_adjoint_weight_many(ConstMatrixView<Real> d, ConstMatrixView<Real> a, Index k,
                                                 std::span<Real> weights) const {
-  for (Index j = 0; j < k; ++j) add_adjoint_weight(columns(d, j, k), a, part(weights, j, k));
+  for (Index j = 0; j < k; ++j) adjoint_weight(columns(d, j, k), a, Write::add, part(weights, j, k));
 }
 
 template <class Real>
 void BilinearMap<Real>::add_adjoint_weight_of_many(ConstMatrixView<Real> d, ConstMatrixView<Real> a, Index k,
                                                    std::span<Real> weights) const {
-  for (Index j = 0; j < k; ++j) add_adjoint_weight(d, columns(a, j, k), part(weights, j, k));
+  for (Index j = 0; j < k; ++j) adjoint_weight(d, columns(a, j, k), Write::add, part(weights, j, k));
 }
 
 template <class Real>

@@ -178,8 +178,8 @@ void add_unpacked(const Network& network, const BlockLayout& layout, const Block
 }
 
 template <class Real>
-void add_gradient(const Model<Real>& model, const BlockLayout& block, const Tile<Real>& tile,
-                  MatrixView<Real> out) {
+void tile_gradient(const Model<Real>& model, const BlockLayout& block, const Tile<Real>& tile, Write write,
+                   MatrixView<Real> out) {
   const Network& net = model.network();
   const auto part = [&](Index offset, Index size) {
     return out.row(0).subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(size));
@@ -188,10 +188,13 @@ void add_gradient(const Model<Real>& model, const BlockLayout& block, const Tile
     const auto at = static_cast<std::size_t>(l);
     const auto d = rows(tile.d[at], tile.count);
     if (const Index offset = block.weight_offset[at]; offset != BlockLayout::absent)
-      model.map(l).add_adjoint_weight(d, rows(tile.a[at], tile.count),
-                                      part(offset, net.layer(l).weight_size));
-    if (const Index offset = block.bias_offset[at]; offset != BlockLayout::absent)
-      add_row_sums<Real>(d, part(offset, net.layer(l).out));
+      model.map(l).adjoint_weight(d, rows(tile.a[at], tile.count), write,
+                                  part(offset, net.layer(l).weight_size));
+    if (const Index offset = block.bias_offset[at]; offset != BlockLayout::absent) {
+      const auto bias = part(offset, net.layer(l).out);
+      if (write == Write::replace) std::ranges::fill(bias, Real(0));
+      add_row_sums<Real>(d, bias);
+    }
   }
 }
 
@@ -214,9 +217,9 @@ template void add_unpacked<double>(const Network&, const BlockLayout&, const Blo
                                    MatrixView<double>);
 template void add_unpacked<float>(const Network&, const BlockLayout&, const BlockVectors<float>&,
                                   MatrixView<double>);
-template void add_gradient<double>(const Model<double>&, const BlockLayout&, const Tile<double>&,
-                                   MatrixView<double>);
-template void add_gradient<float>(const Model<float>&, const BlockLayout&, const Tile<float>&,
-                                  MatrixView<float>);
+template void tile_gradient<double>(const Model<double>&, const BlockLayout&, const Tile<double>&, Write,
+                                    MatrixView<double>);
+template void tile_gradient<float>(const Model<float>&, const BlockLayout&, const Tile<float>&, Write,
+                                   MatrixView<float>);
 
 }  // namespace dualscape::nn

@@ -40,6 +40,7 @@ void select(const nn::Network& network, const std::string& name, std::vector<Par
 }  // namespace
 
 nn::BlockLayout select_block(const nn::Network& network, const std::vector<std::string>& names) {
+  if (names.empty()) throw UsageError("spectrum.block names no layer");
   std::vector<Parts> selected(static_cast<std::size_t>(network.depth()));
   for (const std::string& name : names) select(network, name, selected);
 

@@ -77,9 +77,6 @@ void GaussNewton<Real>::add_tile(const nn::Tile<Real>& tile, const nn::BlockVect
   const auto rd = this->tangent_.top(this->buffers_, tile.count, directions.count());
   nn::loss_curvature_product<Real>(this->linearisation_.network().loss(), nn::LossCurvature::psd,
                                    tile.p.view().rows_from(0, tile.count), tile.labels, rf, rd);
-  if (factor_ != Real(1))
-    for (Index i = 0; i < rd.rows; ++i)
-      for (Real& x : rd.row(i)) x *= factor_;
   this->tangent_.add_transposed(tile, this->buffers_, out);
 }
 
@@ -127,7 +124,8 @@ std::vector<double> mean_gradient(const nn::Linearisation<Real>& linearisation,
   LaneSum sum(linearisation.comm(), linearisation.lanes(), 1, block.size);
   sum_lanes(linearisation, block, 1, sum, [&](const nn::Tile<Real>& tile, nn::BlockVectors<Real>& sums) {
     const std::span<Real> whole = sums.part(0, block.size);
-    nn::add_gradient(linearisation.model(), block, tile, MatrixView<Real>(whole.data(), 1, block.size));
+    nn::tile_gradient(linearisation.model(), block, tile, nn::Write::add,
+                      MatrixView<Real>(whole.data(), 1, block.size));
   });
   std::vector<double> gradient(static_cast<std::size_t>(block.size));
   sum.all_reduce({gradient.data(), 1, block.size});

@@ -123,8 +123,7 @@ std::span<const Real> Trainer<Real>::batch_gradient(std::span<const Index> batch
   const MatrixView<Real> whole(gradient_.data(), 1, size);
   const Lanes lanes(std::ssize(batch), batch_lanes(std::ssize(batch)));
   if (lanes.count() == 1) {
-    std::ranges::fill(gradient_, Real(0));
-    add_gradient(batch, epoch, first, whole);
+    sum_gradient(batch, epoch, first, whole);
     return gradient_;
   }
   LaneSum sum(comm_, lanes, 1, size);
@@ -134,8 +133,7 @@ std::span<const Real> Trainer<Real>::batch_gradient(std::span<const Index> batch
       const auto total = sum.next_lane();
       const auto samples = batch.subspan(static_cast<std::size_t>(lanes.begin(lane)),
                                          static_cast<std::size_t>(lanes.end(lane) - lanes.begin(lane)));
-      std::ranges::fill(gradient_, Real(0));
-      add_gradient(samples, epoch, first + lanes.begin(lane), whole);
+      sum_gradient(samples, epoch, first + lanes.begin(lane), whole);
       std::ranges::copy(gradient_, total.data);
     }
   } catch (...) {
@@ -148,7 +146,7 @@ std::span<const Real> Trainer<Real>::batch_gradient(std::span<const Index> batch
 }
 
 template <class Real>
-void Trainer<Real>::add_gradient(std::span<const Index> samples, Index epoch, Index first,
+void Trainer<Real>::sum_gradient(std::span<const Index> samples, Index epoch, Index first,
                                  MatrixView<Real> sum) {
   const nn::Network& net = model_.network();
   for (Index begin = 0; begin < std::ssize(samples); begin += tile_size) {
@@ -175,7 +173,7 @@ void Trainer<Real>::add_gradient(std::span<const Index> samples, Index epoch, In
         }
     };
     nn::linearise(model_, std::span(preactivities_), tile_, drop);
-    nn::add_gradient<Real>(model_, whole_, tile_, sum);
+    nn::tile_gradient<Real>(model_, whole_, tile_, begin == 0 ? nn::Write::replace : nn::Write::add, sum);
   }
 }
 

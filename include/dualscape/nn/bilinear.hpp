@@ -25,9 +25,9 @@ class BilinearMap {
   /// The g with <d, B(W, a)> = <g, a>
   virtual void adjoint_input(std::span<const Real> weight, ConstMatrixView<Real> d, Write write,
                              MatrixView<Real> g) const = 0;
-  /// G += the weight with <d, B(W, a)> = <G, W>, summed over the tile's samples
-  virtual void add_adjoint_weight(ConstMatrixView<Real> d, ConstMatrixView<Real> a,
-                                  std::span<Real> weight) const = 0;
+  /// The G with <d, B(W, a)> = <G, W>, summed over the tile's samples
+  virtual void adjoint_weight(ConstMatrixView<Real> d, ConstMatrixView<Real> a, Write write,
+                              std::span<Real> weight) const = 0;
 
   /// The same for k weights one after the other in `weights`, where direction j of a block takes columns
   /// [j width, (j+1) width); a layer may do them in one product. Z_j = B(W_j, a); z is n x (k out).

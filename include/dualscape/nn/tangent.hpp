@@ -64,11 +64,10 @@ template <class Real>
 void add_unpacked(const Network& network, const BlockLayout& layout, const BlockVectors<Real>& vectors,
                   MatrixView<double> out);
 
-/// Adds the tile's summed gradient over a block (1 x block size) to `out`: the weights' adjoints of the kept
-/// deltas.
+/// The tile's summed gradient over a block (1 x block size): the weights' adjoints of the kept deltas.
 template <class Real>
-void add_gradient(const Model<Real>& model, const BlockLayout& block, const Tile<Real>& tile,
-                  MatrixView<Real> out);
+void tile_gradient(const Model<Real>& model, const BlockLayout& block, const Tile<Real>& tile, Write write,
+                   MatrixView<Real> out);
 
 /// Every parameter of a network.
 BlockLayout whole_network(const Network& network);

@@ -61,7 +61,7 @@ class Trainer {
  private:
   void train_epoch(State& state);
   void step(std::span<const Index> batch, Index epoch, Index first, State& state);
-  void add_gradient(std::span<const Index> samples, Index epoch, Index first, MatrixView<Real> sum);
+  void sum_gradient(std::span<const Index> samples, Index epoch, Index first, MatrixView<Real> sum);
   std::span<const Real> batch_gradient(std::span<const Index> batch, Index epoch, Index first);
   void score(State& state) const;
   Stop stop_reason(const State& state) const;
