@@ -42,6 +42,15 @@ Index single_layer(const nn::Network& network, const nn::BlockLayout& block) {
   return found;
 }
 
+spectrum::Options solver_options(const deck::Config& config) {
+  const deck::Spectrum& asked = *config.spectrum;
+  return {.which = asked.which,
+          .count = asked.count,
+          .tolerance = asked.tolerance,
+          .seed = config.seed,
+          .dense_limit = config.numerics.dense_limit};
+}
+
 template <class Real>
 spectrum::Spectrum find_spectrum_in(const Comm& comm, const nn::Network& network,
                                     const std::vector<double>& parameters, const data::Dataset& data,
@@ -57,12 +66,8 @@ spectrum::Spectrum find_spectrum_in(const Comm& comm, const nn::Network& network
   const auto curvature = operators::make_curvature<Real>(asked.curvature, linearisation, block);
 
   Progress progress(log, "eigenpairs", "products", 0);
-  spectrum::Options options{.which = asked.which,
-                            .count = asked.count,
-                            .tolerance = asked.tolerance,
-                            .seed = config.seed,
-                            .dense_limit = config.numerics.dense_limit,
-                            .rounding = std::numeric_limits<Real>::epsilon()};
+  spectrum::Options options = solver_options(config);
+  options.rounding = std::numeric_limits<Real>::epsilon();
   options.monitor = [&](Index products, Index converged) {
     progress.update(static_cast<double>(products), fmt::format("{} converged", converged));
   };
@@ -153,6 +158,12 @@ nn::Network make_network(const deck::Network& config, const data::Dataset& data)
                     "logit a class is needed",
                     layers.back().name, layers.back().units, data.classes.size()));
   return nn::Network(data.features, layers, config.loss);
+}
+
+void check_spectrum(const nn::Network& network, const deck::Config& config) {
+  if (!config.spectrum) return;
+  const nn::BlockLayout block = operators::select_block(network, config.spectrum->block);
+  spectrum::require_possible(block.size, solver_options(config));
 }
 
 std::vector<double> load_weights(const Comm& comm, const nn::Network& network,

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <cmath>
 
 #include "dualscape/base/blas.hpp"
 #include "dualscape/base/error.hpp"
@@ -28,37 +29,66 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
+/// What a run starts from. Making it shows whether the deck, the data and the weights fit together, before
+/// anything is written.
+struct Start {
+  data::Dataset data;
+  nn::Network network;
+  std::vector<double> parameters;
+};
+
+data::Dataset load_data(const Comm& comm, const deck::Config& config) {
+  return data::load(comm, {.source = config.data.source,
+                           .path = config.data.path,
+                           .classes = config.data.classes,
+                           .train_per_class = config.data.train_per_class,
+                           .test_count = config.data.test_count,
+                           .label_noise = config.data.label_noise,
+                           .seed = config.seed});
+}
+
+Start prepare(const Comm& comm, const deck::Config& config) {
+  data::Dataset data = load_data(comm, config);
+  nn::Network network = make_network(config.network, data);
+  check_spectrum(network, config);
+  auto parameters = config.network.weights.empty()
+                        ? network.initial_parameters(config.seed, config.network.init_scale)
+                        : load_weights(comm, network, config.network.weights);
+  return {std::move(data), std::move(network), std::move(parameters)};
+}
+
+std::string describe(const data::Dataset& data) {
+  return fmt::format("data: {}; {} training and {} test samples of {} features in {} classes are used",
+                     data.description, data.train.count(), data.test.count(), data.features,
+                     data.classes.size());
+}
+
 class Chain {
  public:
   Chain(const Comm& comm, const deck::Config& config, const RunOptions& options, const RunFolder& folder,
         Log& log)
       : comm_(comm), config_(config), options_(options), folder_(folder), log_(log) {}
 
-  void run(const std::string& deck_resolved) {
-    set_blas_threads(config_.numerics.threads);
-    const auto start = Clock::now();
-    const data::Dataset data = load_data();
-    const nn::Network network = make_network(config_.network, data);
+  void run(Start start, const std::string& deck_resolved) {
+    const auto began = Clock::now();
+    const data::Dataset& data = start.data;
+    const nn::Network& network = start.network;
     stop_point(comm_, "after reading the data");
 
     Result result;
-    result.parameters = config_.network.weights.empty()
-                            ? network.initial_parameters(config_.seed, config_.network.init_scale)
-                            : load_weights(comm_, network, config_.network.weights);
-    if (config_.training) train(network, data, result);
+    result.parameters = std::move(start.parameters);
+    if (config_.training) during("the training", [&] { train(network, data, result); });
     stop_point(comm_, "after the training");
-    result.losses = measure_losses(comm_, network, result.parameters, data, config_);
-    log_.info("training loss {:.6g}, test loss {:.6g}, gap {:.6g}; accuracy {:.4f} and {:.4f}",
-              result.losses.train.loss, result.losses.test.loss, result.losses.gap(),
-              result.losses.train.accuracy, result.losses.test.accuracy);
-    if (config_.spectrum) result.spectrum = find(network, data, result.parameters);
+    during("the evaluation", [&] { measure(network, data, result); });
+    if (config_.spectrum)
+      during("the search for eigenpairs", [&] { result.spectrum = find(network, data, result.parameters); });
     stop_point(comm_, "after the spectrum");
-    if (config_.duality) decompose(network, data, result);
+    if (config_.duality) during("the decomposition", [&] { decompose(network, data, result); });
     stop_point(comm_, "before the result was written");
 
     write_result(comm_, folder_.result(), network, data, result,
                  {config_, options_.deck_original, deck_resolved, options_.command_line});
-    log_.info("{} written, {:.2f} s in all", folder_.result().string(), seconds_since(start));
+    log_.info("{} written, {:.2f} s in all", folder_.result().string(), seconds_since(began));
     if (result.spectrum && !result.spectrum->as_asked())
       throw ComputationError(fmt::format(
           "only {} of {} eigenpairs converged to spectrum.tolerance = {:g} ({}); what was found is in '{}'",
@@ -67,18 +97,16 @@ class Chain {
   }
 
  private:
-  data::Dataset load_data() {
-    const deck::Data& asked = config_.data;
-    data::Dataset data = data::load(comm_, {.source = asked.source,
-                                            .path = asked.path,
-                                            .classes = asked.classes,
-                                            .train_per_class = asked.train_per_class,
-                                            .test_count = asked.test_count,
-                                            .label_noise = asked.label_noise,
-                                            .seed = config_.seed});
-    log_.info("data: {}, {} training and {} test samples of {} features in {} classes", data.description,
-              data.train.count(), data.test.count(), data.features, data.classes.size());
-    return data;
+  /// Runs one stage, which a signal may end anywhere.
+  template <class Stage>
+  void during(const std::string& name, Stage&& stage) {
+    try {
+      stage();
+    } catch (const Interrupted& stopped) {
+      const std::string_view said = stopped.what();
+      if (said != "stopped by a signal") throw;
+      throw Interrupted("stopped by a signal during " + name);
+    }
   }
 
   /// Whether rank 0 sees a file. @note Collective
@@ -120,21 +148,43 @@ class Chain {
   void continue_training(train::Trainer<Real>& trainer, const nn::Network& network, train::State& state) {
     Progress progress(log_, "training", "epochs", static_cast<double>(config_.training->max_epochs));
     auto saved = Clock::now();
-    trainer.run(state, [&](const train::State& now) {
+    train::State last = state;
+    enum { go_on, save, stop };
+    const auto after_epoch = [&](const train::State& now) {
+      last = now;
       progress.update(
           static_cast<double>(now.epoch),
           fmt::format("loss {:.3e}, test {:.3e}", now.history.loss.back(), now.history.test_loss.back()));
-      enum { go_on, save, stop };
       const bool due = comm_.is_root() && Clock::now() - saved > checkpoint_every;
       const int next = comm_.max(stop_requested() ? int{stop} : due ? int{save} : int{go_on});
-      if (next == go_on) return true;
-      write_training(comm_, folder_.training_checkpoint(), network, now);
-      saved = Clock::now();
-      return next != stop;
-    });
-    if (state.stop == train::Stop::running)
-      throw Interrupted(fmt::format("stopped by a signal during training, after epoch {}", state.epoch));
+      if (next == stop) return false;
+      if (next == save) {
+        write_training(comm_, folder_.training_checkpoint(), network, now);
+        saved = Clock::now();
+      }
+      return true;
+    };
+    try {
+      trainer.run(state, after_epoch);
+    } catch (const Interrupted&) {
+      // Within an epoch, whose work is lost.
+      state = std::move(last);
+    }
     write_training(comm_, folder_.training_checkpoint(), network, state);
+    if (state.stop == train::Stop::running)
+      throw Interrupted(fmt::format("stopped by a signal during the training, after epoch {}", state.epoch));
+  }
+
+  void measure(const nn::Network& network, const data::Dataset& data, Result& result) {
+    result.losses = measure_losses(comm_, network, result.parameters, data, config_);
+    const auto& [train, test] = result.losses;
+    log_.info("training loss {:.6g}, test loss {:.6g}, gap {:.6g}; accuracy {:.4f} and {:.4f}", train.loss,
+              test.loss, result.losses.gap(), train.accuracy, test.accuracy);
+    if (!std::isfinite(train.loss) || !std::isfinite(test.loss))
+      throw ComputationError(
+          fmt::format("the training loss is {} and the test loss {} at the weights to be analysed, which are "
+                      "too large",
+                      train.loss, test.loss));
   }
 
   spectrum::Spectrum find(const nn::Network& network, const data::Dataset& data,
@@ -146,7 +196,8 @@ class Chain {
       log_.info("spectrum: read from its checkpoint");
     } else {
       found = find_spectrum(comm_, network, parameters, data, config_, log_);
-      write_spectrum(comm_, folder_.spectrum_checkpoint(), block, found);
+      // Too few pairs: to resume, with other options perhaps, is to try again.
+      if (found.as_asked()) write_spectrum(comm_, folder_.spectrum_checkpoint(), block, found);
     }
     log_.info("spectrum of {}: {} of {} eigenpairs, {} products, {:.2f} s; |H| about {:.6g}", block,
               found.converged(), found.requested, found.matvecs, found.seconds, found.norm_estimate);
@@ -171,9 +222,9 @@ class Chain {
   Log& log_;
 };
 
-/// Notes the end of a run in its folder; the disk may be what failed, so that this may fail in silence.
-void note_end(const Comm& comm, const RunFolder& folder, Progression progression,
-              const std::string& message) {
+/// Notes how a run failed in its folder; the disk may be what failed, so that this may fail in silence.
+void note_failure(const Comm& comm, const RunFolder& folder, Progression progression,
+                  const std::string& message) {
   if (!comm.is_root()) return;
   try {
     folder.set_status(progression, message);
@@ -184,30 +235,44 @@ void note_end(const Comm& comm, const RunFolder& folder, Progression progression
 }  // namespace
 
 void run(const Comm& comm, const deck::Config& config, const RunOptions& options, Log& log) {
+  if (config.output.directory.empty())
+    throw UsageError(
+        "there is no folder for the results: set output.directory in the deck, or give --output");
+  set_blas_threads(config.numerics.threads);
   const RunFolder folder(config.output.directory);
   const std::string resolved = deck::resolved_deck(config);
   bool finished = false;
   on_root(comm, [&] {
+    folder.check(resolved, options.resume, options.force);
     finished = options.resume && folder.progression() == Progression::done;
-    folder.open(options.deck_original, resolved, options.resume, options.force);
-    log.open_file(folder.log());
-    if (!finished) folder.set_status(Progression::running, "");
+    if (finished) folder.remove_checkpoints();
   });
   if (comm.broadcast_value(finished)) {
     log.info("nothing to do: '{}' holds the finished result", folder.path().string());
     return;
   }
-  log.info("{} on {} ranks, in {}", config.title.empty() ? "run" : config.title, comm.size(),
-           folder.path().string());
+  const std::string title = fmt::format("{} on {} rank{}, in {}", config.title.empty() ? "run" : config.title,
+                                        comm.size(), comm.size() == 1 ? "" : "s", folder.path().string());
+  log.info("{}", title);
+  Start start = prepare(comm, config);
+  log.info("{}", describe(start.data));
+  on_root(comm, [&] {
+    folder.open(options.deck_original, resolved, options.force);
+    log.open_file(folder.log());
+  });
+  log.detail(title);
+  log.detail(describe(start.data));
   try {
-    Chain(comm, config, options, folder, log).run(resolved);
-    note_end(comm, folder, Progression::done, "");
-    if (comm.is_root()) folder.remove_checkpoints();
+    Chain(comm, config, options, folder, log).run(std::move(start), resolved);
+    on_root(comm, [&] {
+      folder.set_status(Progression::done, "");
+      folder.remove_checkpoints();
+    });
   } catch (const Interrupted& stopped) {
-    note_end(comm, folder, Progression::interrupted, stopped.what());
+    note_failure(comm, folder, Progression::interrupted, stopped.what());
     throw Interrupted(fmt::format("{}; continue with --resume", stopped.what()));
   } catch (const Error& error) {
-    note_end(comm, folder, Progression::failed, error.what());
+    note_failure(comm, folder, Progression::failed, error.what());
     throw;
   }
 }

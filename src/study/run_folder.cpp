@@ -42,13 +42,19 @@ std::string first_difference(const std::string& before, const std::string& now) 
   }
 }
 
-/// Without the lines that say where results go, which may change between a run and its resumption.
+/// Without the place where results go, which may change between a run and its resumption.
 std::string comparable(const std::string& deck) {
   std::istringstream lines(deck);
   std::string kept, line;
-  while (std::getline(lines, line))
-    if (!line.starts_with("directory =")) kept += line + "\n";
+  while (std::getline(lines, line)) kept += (line.starts_with("directory =") ? "directory" : line) + "\n";
   return kept;
+}
+
+/// Removes a file and what a killed run left of its successor.
+void remove_whole(const fs::path& file) {
+  std::error_code ignored;
+  fs::remove(file, ignored);
+  fs::remove(file.string() + ".part", ignored);
 }
 
 }  // namespace
@@ -76,58 +82,69 @@ void write_file(const fs::path& path, const std::string& text) {
 }
 
 std::string read_file(const fs::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (!file) throw DataError(fmt::format("cannot read '{}': {}", path.string(), std::strerror(errno)));
+  std::string text;
+  try {
+    std::ifstream file;
+    file.exceptions(std::ios::badbit | std::ios::failbit);
+    file.open(path, std::ios::binary);
+    text.assign(std::istreambuf_iterator<char>(file), {});
+  } catch (const std::ios_base::failure&) {
+    throw DataError(fmt::format("cannot read '{}': {}", path.string(), std::strerror(errno)));
+  }
   return text;
 }
 
 Progression RunFolder::progression() const {
-  if (!fs::exists(path_ / "status")) return Progression::absent;
-  const std::string status = read_file(path_ / "status");
+  const bool has_result = fs::exists(result());
+  if (!fs::exists(status())) return has_result ? Progression::done : Progression::absent;
+  const std::string text = read_file(status());
   for (const auto& [value, word] : words)
-    if (status.starts_with(word)) return value;
+    if (text.starts_with(word))
+      return value == Progression::done && !has_result ? Progression::interrupted : value;
   return Progression::failed;
 }
 
-void RunFolder::open(const std::string& deck_original, const std::string& deck_resolved, bool resume,
+void RunFolder::check(const std::string& deck_resolved_now, bool resume, bool force) const {
+  const Progression before = progression();
+  if (before == Progression::absent || force) return;
+  const std::string what = before == Progression::done ? "a finished result" : "an unfinished run";
+  if (!resume)
+    throw UsageError(
+        fmt::format("directory '{}' holds {}: add --resume to keep it and do only what is missing, --force "
+                    "to start anew, or choose another with --output",
+                    path_.string(), what));
+  const std::string deck = comparable(read_file(deck_resolved()));
+  if (const std::string now = comparable(deck_resolved_now); deck != now)
+    throw UsageError(
+        fmt::format("directory '{}' holds {} of a different deck, {}; resume with the same deck and --set, "
+                    "or use --force to start anew",
+                    path_.string(), what, first_difference(deck, now)));
+}
+
+void RunFolder::open(const std::string& deck_original_now, const std::string& deck_resolved_now,
                      bool force) const {
   std::error_code error;
   fs::create_directories(path_, error);
   if (error) fail(path_, error.message());
-  const fs::path resolved = path_ / "deck.resolved";
-  const Progression before = progression();
-  if (before != Progression::absent && !force) {
-    const std::string what = before == Progression::done ? "a finished result" : "an unfinished run";
-    if (!resume)
-      throw UsageError(
-          fmt::format("directory '{}' holds {}: add --resume to keep it and do only what is missing, "
-                      "--force to start anew, or choose another with --output",
-                      path_.string(), what));
-    if (const std::string deck = read_file(resolved); comparable(deck) != comparable(deck_resolved))
-      throw UsageError(
-          fmt::format("directory '{}' holds {} of a different deck, {}; resume with the same deck and "
-                      "--set, or use --force to start anew",
-                      path_.string(), what, first_difference(comparable(deck), comparable(deck_resolved))));
-  }
   if (force) {
+    // The status goes last: a folder is never taken for a finished one that it no longer is.
     remove_checkpoints();
-    for (const fs::path& old : {result(), log(), path_ / "status"}) fs::remove(old, error);
+    for (const fs::path& old : {result(), log(), status()}) remove_whole(old);
   }
-  write_file(path_ / "deck.original", deck_original);
-  write_file(resolved, deck_resolved);
+  write_file(deck_original(), deck_original_now);
+  write_file(deck_resolved(), deck_resolved_now);
+  set_status(Progression::running, "");
 }
 
 void RunFolder::set_status(Progression progression, const std::string& message) const {
   for (const auto& [value, word] : words)
     if (value == progression)
-      write_file(path_ / "status", fmt::format("{}{}{}\n", word, message.empty() ? "" : ": ", message));
+      write_file(status(), fmt::format("{}{}{}\n", word, message.empty() ? "" : ": ", message));
 }
 
 void RunFolder::remove_checkpoints() const {
-  std::error_code ignored;
-  fs::remove(training_checkpoint(), ignored);
-  fs::remove(spectrum_checkpoint(), ignored);
+  remove_whole(training_checkpoint());
+  remove_whole(spectrum_checkpoint());
 }
 
 }  // namespace dualscape::study

@@ -20,6 +20,10 @@ namespace dualscape::study {
 /// when the last layer does not give one logit a class.
 nn::Network make_network(const deck::Network& config, const data::Dataset& data);
 
+/// Throws UsageError when the eigenpairs the deck asks for are more than its block has, or the block is too
+/// large for all of them.
+void check_spectrum(const nn::Network& network, const deck::Config& config);
+
 /// All parameters of a network from a file's `model/<layer>/weight` and `bias`, on every rank. Throws
 /// DataError naming what is missing or does not fit. @note Collective
 std::vector<double> load_weights(const Comm& comm, const nn::Network& network,

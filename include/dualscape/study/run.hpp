@@ -17,9 +17,10 @@ struct RunOptions {
 };
 
 /// The main job on the ranks of `comm`: data, training, eigenpairs, dual weights, decomposition, result file,
-/// in the folder config.output.directory. Each stage leaves a checkpoint. Throws the errors of its parts,
-/// after noting them in the folder's status; a spectrum with fewer pairs than asked is written first and
-/// thrown as ComputationError then. @note Collective
+/// in the folder config.output.directory. The folder is made once deck, data and weights are known to fit
+/// together; each stage leaves a checkpoint in it. Throws the errors of its parts, after noting them in the
+/// folder's status; a spectrum with fewer pairs than asked is written first and thrown as ComputationError
+/// then. @note Collective
 void run(const Comm& comm, const deck::Config& config, const RunOptions& options, Log& log);
 
 }  // namespace dualscape::study

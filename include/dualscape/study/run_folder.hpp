@@ -20,18 +20,24 @@ class RunFolder {
   const std::filesystem::path& path() const { return path_; }
   std::filesystem::path result() const { return path_ / "result.h5"; }
   std::filesystem::path log() const { return path_ / "log"; }
+  std::filesystem::path status() const { return path_ / "status"; }
+  std::filesystem::path deck_original() const { return path_ / "deck.original"; }
+  std::filesystem::path deck_resolved() const { return path_ / "deck.resolved"; }
   /// Weights, momentum and history, after the training or during it.
   std::filesystem::path training_checkpoint() const { return path_ / "training.h5"; }
   std::filesystem::path spectrum_checkpoint() const { return path_ / "spectrum.h5"; }
 
+  /// What the status file says; a finished run whose result is gone counts as interrupted, a result without a
+  /// status as done.
   Progression progression() const;
 
-  /// Makes the folder ready for a run of this deck and writes both decks. `resume`: keep what there is, which
-  /// must come from the same resolved deck; `force`: remove what there is. Throws UsageError when the folder
-  /// holds a run and neither is given, or a different run to be resumed; ComputationError when it cannot be
-  /// written.
-  void open(const std::string& deck_original, const std::string& deck_resolved, bool resume,
-            bool force) const;
+  /// Whether a run of this deck may use the folder, touching nothing. Throws UsageError when the folder holds
+  /// a run and neither `resume` nor `force` is given, or a run of a different deck to be resumed.
+  void check(const std::string& deck_resolved, bool resume, bool force) const;
+
+  /// Makes the folder ready for a run: both decks and the status are written; `force` removes what an earlier
+  /// run left. Throws ComputationError when it cannot be written.
+  void open(const std::string& deck_original, const std::string& deck_resolved, bool force) const;
 
   /// Replaces the status file: the word of `progression`, then `message`.
   void set_status(Progression progression, const std::string& message) const;
