@@ -10,7 +10,7 @@ namespace dualscape::operators {
 
 /// The parameters `names` select from a network: a layer's weight by its name, weight and bias by
 /// "name+bias", every parameter by "all". They keep the order they have in the network. Throws UsageError for
-/// an unknown name or a bias that is not there.
+/// no name at all, an unknown one or a bias that is not there.
 nn::BlockLayout select_block(const nn::Network& network, const std::vector<std::string>& names);
 
 /// How a block is called in files: its names joined by ",".

@@ -47,19 +47,15 @@ class Hessian final : public SampleMean<Real> {
                 nn::BlockVectors<Real>& out) const override;
 };
 
-/// factor x mean_p J_p^T S_p J_p, with the positive semi-definite part of S.
+/// mean_p J_p^T S_p J_p, with the positive semi-definite part of S.
 template <class Real>
 class GaussNewton final : public SampleMean<Real> {
  public:
-  GaussNewton(const nn::Linearisation<Real>& linearisation, nn::BlockLayout block, Real factor = 1)
-      : SampleMean<Real>(linearisation, std::move(block)), factor_(factor) {}
+  using SampleMean<Real>::SampleMean;
 
  protected:
   void add_tile(const nn::Tile<Real>& tile, const nn::BlockVectors<Real>& directions,
                 nn::BlockVectors<Real>& out) const override;
-
- private:
-  Real factor_;
 };
 
 /// mean_p grad l_p grad l_p^T, uncentred.
