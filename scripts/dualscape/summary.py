@@ -1,0 +1,106 @@
+"""The main numbers of a result as a text of one screen."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .node import Array
+from .reader import Duality, Result, Spectrum
+
+
+def summarise(result: Result) -> str:
+    """Sum up a result.
+
+    Parameters
+    ----------
+    result
+        The open result.
+
+    Returns
+    -------
+    str
+        Lines of text, the last one without its end.
+    """
+    lines = [*_heading(result), *_losses(result)]
+    for spectrum in result.spectra.values():
+        lines += _spectrum(spectrum)
+    for duality in result.dualities.values():
+        lines += _duality(duality)
+    return "\n".join(lines)
+
+
+def _heading(result: Result) -> list[str]:
+    origin = result.provenance
+    commit = origin.git_commit[:12] + (", with changes" if origin.git_dirty else "")
+    layers = " -> ".join(_sizes(result))
+    return [f"{origin.title}  ({result.path})",
+            f"  {origin.date}, dualscape {origin.code_version} ({commit}), "
+            f"ranks {origin.ranks}, seed {origin.seed}",
+            f"  {result.data.source}",
+            f"  {result.data.train_index.size} training and {result.data.test_index.size} test "
+            f"samples; {layers}"]
+
+
+def _sizes(result: Result) -> list[str]:
+    return [f"{name} ({' x '.join(map(str, layer.weight.shape))})"
+            for name, layer in result.model.items()]
+
+
+def _losses(result: Result) -> list[str]:
+    losses = result.losses
+    epochs = "" if result.training is None else f" after {result.training.epoch[-1]} epochs"
+    rows = [("training", losses.train_loss, losses.train_accuracy),
+            ("test", losses.test_loss, losses.test_accuracy)]
+    return [f"losses{epochs}", *(f"  {name:<34}{loss:12.6g}   accuracy {100 * accuracy:.2f} %"
+                                 for name, loss, accuracy in rows)]
+
+
+def _spectrum(spectrum: Spectrum) -> list[str]:
+    values = spectrum.eigenvalues
+    lines = [f"spectrum of {spectrum.name}: {spectrum.operator}, {spectrum.which}, "
+             f"{spectrum.converged} of {spectrum.requested} eigenpairs"]
+    if values.size:
+        uncertain = np.count_nonzero(np.abs(values) <= spectrum.value_bounds)
+        clustered = np.count_nonzero(np.bincount(spectrum.clusters)[spectrum.clusters] > 1)
+        negative = np.count_nonzero(values < -spectrum.value_bounds)
+        residual = _relative(spectrum.residuals, spectrum)
+        bound = _relative(spectrum.value_bounds, spectrum)
+        lines += [f"  largest {values[0]:.6g}, smallest {values[-1]:.6g}; {negative} negative, "
+                  f"{uncertain} zero within their bounds, {clustered} in clusters",
+                  f"  worst residual {residual:.1e} |H|, value bound {bound:.1e} |H|, "
+                  f"angle bound {spectrum.angle_bounds.max():.1e}"]
+    return lines
+
+
+def _relative(values: Array, spectrum: Spectrum) -> float:
+    scale = spectrum.norm_estimate
+    return float(values.max() / scale) if scale > 0 else 0.0
+
+
+def _duality(duality: Duality) -> list[str]:
+    matched, complement = duality.matched_gap, duality.complement_contribution
+    sharp = min(duality.sharp, duality.directions.contribution.size)
+    certified = "certified" if duality.sharp_certified else "not certified"
+    rows = [("real gap, test - training", duality.real_gap),
+            ("matched gap, over the pairs", matched),
+            ("directions + complement", duality.total_contribution + complement),
+            (f"  sharp, first {sharp} ({certified})", duality.sharp_contribution),
+            ("  flat, all the others", duality.flat_contribution),
+            ("    of which not computed", complement)]
+    return [f"gap at {duality.name}: {duality.pairing}, anchor {duality.anchor}; "
+            f"{duality.kept_pairs} pairs kept, {duality.dropped_pairs} dropped, "
+            f"{duality.zero_duals} zero duals",
+            *(f"  {label:<34}{value:12.6g}{_share(value, matched)}" for label, value in rows),
+            f"  accounts close to {_defect(duality.identity_accounts)}, "
+            f"duality exact to {_defect(duality.exactness)}",
+            f"  |W| {duality.weight_norm:.5g}, "
+            f"rms dual norm {duality.activity_weighted_norm:.5g}; "
+            f"second order {duality.second_order:.3g}, mean field {duality.mean_field:.3g}"]
+
+
+def _defect(value: float | None) -> str:
+    return "(not in the file)" if value is None else f"{value:.1e}"
+
+
+def _share(value: float, whole: float) -> str:
+    return f"   {100 * value / whole:6.1f} %" if whole else ""
