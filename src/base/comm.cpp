@@ -5,11 +5,17 @@
 #include <utility>
 
 #include "dualscape/base/error.hpp"
+#include "dualscape/base/live_objects.hpp"
 
 namespace dualscape {
 namespace {
 
 int alive_count = 0;
+
+void count_alive(int change) noexcept {
+  alive_count += change;
+  count_live_object(change);
+}
 
 }  // namespace
 
@@ -17,13 +23,13 @@ Comm::Comm(MPI_Comm parent) {
   MPI_Comm_dup(parent, &comm_);
   MPI_Comm_rank(comm_, &rank_);
   MPI_Comm_size(comm_, &size_);
-  ++alive_count;
+  count_alive(+1);
 }
 
 Comm::Comm(MPI_Comm owned, int) noexcept : comm_(owned) {
   MPI_Comm_rank(comm_, &rank_);
   MPI_Comm_size(comm_, &size_);
-  ++alive_count;
+  count_alive(+1);
 }
 
 Comm::~Comm() {
@@ -46,7 +52,7 @@ Comm& Comm::operator=(Comm&& other) noexcept {
 void Comm::free() noexcept {
   if (comm_ == MPI_COMM_NULL) return;
   MPI_Comm_free(&comm_);
-  --alive_count;
+  count_alive(-1);
 }
 
 int Comm::alive() noexcept {

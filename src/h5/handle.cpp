@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "dualscape/base/live_objects.hpp"
 #include "native.hpp"
 
 namespace dualscape::h5 {
@@ -36,6 +37,7 @@ herr_t close_object(Kind kind, hid_t id) {
 
 Handle::Handle(Kind kind, Id id) noexcept : kind_(kind), id_(id) {
   ++alive_count;
+  count_live_object(+1);
 }
 
 Handle::~Handle() {
@@ -56,12 +58,14 @@ Handle& Handle::operator=(Handle&& other) noexcept {
 bool Handle::close() noexcept {
   if (id_ == none) return true;
   --alive_count;
+  count_live_object(-1);
   return close_object(kind_, std::exchange(id_, none)) >= 0;
 }
 
 void Handle::abandon() noexcept {
   if (id_ == none) return;
   --alive_count;
+  count_live_object(-1);
   id_ = none;
 }
 

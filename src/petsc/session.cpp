@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "dualscape/base/live_objects.hpp"
 #include "dualscape/petsc/error.hpp"
 #include "dualscape/petsc/handle.hpp"
 
@@ -17,6 +18,7 @@ int alive_count = 0;
 
 void count_handles(int change) noexcept {
   alive_count += change;
+  count_live_object(change);
 }
 
 int handles_alive() noexcept {

@@ -9,8 +9,6 @@ namespace dualscape::testing {
 /// Starts and ends MPI (in test binaries of PETSc modules: PETSc and SLEPc as well).
 void begin_libraries(int* argc, char*** argv);
 void end_libraries();
-/// Objects of the project's handles still alive on this rank.
-int objects_left();
 
 /// Whether `value` holds on every rank. @note Collective
 inline bool all_true(bool value) {

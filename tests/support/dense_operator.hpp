@@ -31,10 +31,12 @@ inline Matrix<double> product(const LinearOperator& op, const Matrix<double>& x,
   return whole;
 }
 
+/// Largest magnitude of an entry; not a number if any entry is none.
 inline double largest(ConstMatrixView<double> matrix) {
   double most = 0;
   for (Index i = 0; i < matrix.rows; ++i)
-    for (double x : matrix.row(i)) most = std::max(most, std::abs(x));
+    for (double x : matrix.row(i))
+      if (!(std::abs(x) <= most)) most = std::isnan(most) ? most : std::abs(x);
   return most;
 }
 

@@ -1,6 +1,5 @@
 #include <mpi.h>
 
-#include "dualscape/base/comm.hpp"
 #include "support/collective.hpp"
 
 namespace dualscape::testing {
@@ -10,9 +9,6 @@ void begin_libraries(int* argc, char*** argv) {
 }
 void end_libraries() {
   MPI_Finalize();
-}
-int objects_left() {
-  return Comm::alive();
 }
 
 }  // namespace dualscape::testing

@@ -2,7 +2,6 @@
 
 #include <memory>
 
-#include "dualscape/base/comm.hpp"
 #include "dualscape/petsc/session.hpp"
 #include "support/collective.hpp"
 
@@ -20,9 +19,6 @@ void begin_libraries(int* argc, char*** argv) {
 void end_libraries() {
   session.reset();
   MPI_Finalize();
-}
-int objects_left() {
-  return Comm::alive() + petsc::handles_alive();
 }
 
 }  // namespace dualscape::testing

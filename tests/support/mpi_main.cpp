@@ -3,6 +3,7 @@
 
 #include <cstdio>
 
+#include "dualscape/base/live_objects.hpp"
 #include "support/collective.hpp"
 
 namespace {
@@ -37,7 +38,7 @@ int main(int argc, char** argv) {
   int failed = RUN_ALL_TESTS();
   // A filter or a broken registration that leaves no test must not look like a pass.
   if (testing::UnitTest::GetInstance()->test_to_run_count() == 0) failed = 1;
-  if (const int left = dualscape::testing::objects_left(); left != 0) {
+  if (const int left = dualscape::live_objects(); left != 0) {
     std::fprintf(stderr, "[rank %d] %d MPI, PETSc or HDF5 objects were left at exit\n", rank, left);
     failed = 1;
   }
