@@ -10,6 +10,7 @@
 #include "dualscape/base/blas.hpp"
 #include "dualscape/base/error.hpp"
 #include "dualscape/base/random.hpp"
+#include "dualscape/data/shard.hpp"
 
 namespace dualscape::train {
 namespace {
@@ -40,7 +41,7 @@ Trainer<Real>::Trainer(const Comm& comm, const nn::Network& network, const data:
       options_(std::move(options)),
       model_(network),
       whole_(nn::whole_network(network)),
-      inputs_(train.rows.fetch(comm, data::all_positions(train.count())), options_.scale),
+      rows_(train.rows.fetch(comm, data::all_positions(train.count()))),
       labels_(train.label),
       scored_train_(scored<Real>(comm, train, options_.lanes, options_.scale)),
       scored_test_(scored<Real>(comm, test, options_.lanes, options_.scale)),
@@ -76,7 +77,7 @@ void Trainer<Real>::run(State& state, const std::function<bool(const State&)>& a
 template <class Real>
 void Trainer<Real>::train_epoch(State& state) {
   const Random random(options_.seed, Stream::batch_order, static_cast<std::uint32_t>(state.epoch));
-  const auto order = random.permutation(inputs_.count());
+  const auto order = random.permutation(rows_.count());
   const Index batch = options_.training.batch_size;
   for (Index first = 0; first < std::ssize(order); first += batch) {
     const Index count = std::min(batch, std::ssize(order) - first);
@@ -153,7 +154,7 @@ void Trainer<Real>::sum_gradient(std::span<const Index> samples, Index epoch, In
     const auto part = samples.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count));
     tile_labels_.clear();
     for (Index sample : part) tile_labels_.push_back(labels_[static_cast<std::size_t>(sample)]);
-    inputs_.copy(part, tile_.a.front().top(count));
+    rows_.copy_scaled(part, tile_.a.front().top(count), options_.scale);
     tile_.count = count;
     tile_.labels = tile_labels_;
     // Whether a unit is dropped depends on its epoch, its place in the epoch's order and itself alone.
@@ -162,7 +163,7 @@ void Trainer<Real>::sum_gradient(std::span<const Index> samples, Index epoch, In
       if (share == 0) return;
       const Random random(options_.seed, Stream::dropout, static_cast<std::uint32_t>(l));
       const auto kept = static_cast<Real>(1 / (1 - share));
-      const auto place = static_cast<std::uint64_t>(epoch * inputs_.count() + first + begin);
+      const auto place = static_cast<std::uint64_t>(epoch * rows_.count() + first + begin);
       for (Index i = 0; i < leaving.rows; ++i)
         for (Index u = 0; u < leaving.cols; ++u) {
           const auto index =

@@ -8,7 +8,6 @@
 #include "dualscape/base/comm.hpp"
 #include "dualscape/base/lanes.hpp"
 #include "dualscape/data/dataset.hpp"
-#include "dualscape/data/shard.hpp"
 #include "dualscape/deck/config.hpp"
 #include "dualscape/nn/linearisation.hpp"
 #include "dualscape/nn/tangent.hpp"
@@ -72,7 +71,7 @@ class Trainer {
   Options options_;
   mutable nn::Model<Real> model_;
   nn::BlockLayout whole_;
-  data::ScaledInputs<Real> inputs_;  ///< of every training sample: batches draw from all of them
+  data::Rows rows_;  ///< every training sample, in its source's own type: batches draw from all of them
   std::vector<int> labels_;
   Samples<Real> scored_train_, scored_test_;
   nn::Tile<Real> tile_;
