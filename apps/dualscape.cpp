@@ -129,7 +129,7 @@ struct CommandLine {
     if (parsed.empty()) {
       const auto commands = names(app.get_subcommands({}));
       return fmt::format(
-          "{}; expected {}",
+          "{} (expected {})",
           given.empty() ? "no command is given"
                         : fmt::format("'{}' is no command{}", given, deck::did_you_mean(given, commands)),
           fmt::join(commands, ", "));

@@ -13,11 +13,12 @@ namespace format = dualscape::h5::format;
 
 std::string heading(const InputFile& file) {
   std::string text = fmt::format("{}\n  {}\n", file.path().string(), file.attribute_text("/", "title"));
+  const Index ranks = file.attribute_integer("/", "ranks");
   text += fmt::format(
-      "  written {} by dualscape {} ({:.12}{}) on {}, {} ranks, seed {}\n", file.attribute_text("/", "date"),
+      "  written {} by dualscape {} ({:.12}{}) on {}, {} rank{}, seed {}\n", file.attribute_text("/", "date"),
       file.attribute_text("/", "code_version"), file.attribute_text("/", "git_commit"),
       file.attribute_integer("/", "git_dirty") != 0 ? ", with changes" : "", file.attribute_text("/", "host"),
-      file.attribute_integer("/", "ranks"), file.attribute_integer("/", "seed"));
+      ranks, ranks == 1 ? "" : "s", file.attribute_integer("/", "seed"));
   return text;
 }
 

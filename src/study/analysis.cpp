@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -158,6 +159,25 @@ nn::Network make_network(const deck::Network& config, const data::Dataset& data)
                     "logit a class is needed",
                     layers.back().name, layers.back().units, data.classes.size()));
   return nn::Network(data.features, layers, config.loss);
+}
+
+void check_labels(const data::Dataset& data, const deck::Config& config) {
+  std::vector<Index> train(data.classes.size()), test(data.classes.size());
+  for (Index position : data::correct_positions(data.train))
+    ++train[static_cast<std::size_t>(data.train.label[static_cast<std::size_t>(position)])];
+  for (int label : data.test.label) ++test[static_cast<std::size_t>(label)];
+  if (std::ranges::count(train, 0) == std::ssize(train))
+    throw DataError(
+        fmt::format("data.label_noise = {} leaves no training sample its label", config.data.label_noise));
+  if (!config.duality) return;
+  const bool from_test = config.duality->anchor == Anchor::test;
+  const auto& anchors = from_test ? test : train;
+  const auto& partners = from_test ? train : test;
+  for (std::size_t c = 0; c < data.classes.size(); ++c)
+    if (anchors[c] > 0 && partners[c] == 0)
+      throw DataError(fmt::format("class {} has {} {} samples to be paired, but no {} sample",
+                                  data.classes[c], anchors[c], from_test ? "test" : "training",
+                                  from_test ? "correctly labelled training" : "test"));
 }
 
 void check_spectrum(const nn::Network& network, const deck::Config& config) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -49,6 +50,7 @@ data::Dataset load_data(const Comm& comm, const deck::Config& config) {
 
 Start prepare(const Comm& comm, const deck::Config& config) {
   data::Dataset data = load_data(comm, config);
+  check_labels(data, config);
   nn::Network network = make_network(config.network, data);
   check_spectrum(network, config);
   auto parameters = config.network.weights.empty()
@@ -201,7 +203,17 @@ class Chain {
     }
     log_.info("spectrum of {}: {} of {} eigenpairs, {} products, {:.2f} s; |H| about {:.6g}", block,
               found.converged(), found.requested, found.matvecs, found.seconds, found.norm_estimate);
+    warn_of_residuals(found);
     return found;
+  }
+
+  /// The solver goes by residuals that it updates; those of fresh products may be larger.
+  void warn_of_residuals(const spectrum::Spectrum& found) {
+    if (found.residuals.empty() || found.reason == "dense") return;
+    const double worst = std::ranges::max(found.residuals) / found.norm_estimate;
+    if (worst > config_.spectrum->tolerance)
+      log_.warning("the largest residual is {:.1e} |H|, above spectrum.tolerance = {:g}", worst,
+                   config_.spectrum->tolerance);
   }
 
   void decompose(const nn::Network& network, const data::Dataset& data, Result& result) {

@@ -20,6 +20,10 @@ namespace dualscape::study {
 /// when the last layer does not give one logit a class.
 nn::Network make_network(const deck::Network& config, const data::Dataset& data);
 
+/// Throws DataError when no training sample is labelled correctly, or a class has samples to be paired but no
+/// partner for them.
+void check_labels(const data::Dataset& data, const deck::Config& config);
+
 /// Throws UsageError when the eigenpairs the deck asks for are more than its block has, or the block is too
 /// large for all of them.
 void check_spectrum(const nn::Network& network, const deck::Config& config);

@@ -1,0 +1,96 @@
+"""What a result file says, and what must hold in every one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+FORMAT_PAGE = Path(__file__).resolve().parents[2] / "inputs" / "FORMAT.md"
+
+Contents = dict[str, Any]
+
+
+def read(path: Path) -> Contents:
+    """Return every dataset by its path and every attribute as object@name."""
+    contents: Contents = {}
+
+    def take(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        for key, value in item.attrs.items():
+            contents[f"{name}@{key}"] = value
+        contents[name if isinstance(item, h5py.Dataset) else name + "/"] = (
+            item[()] if isinstance(item, h5py.Dataset) else None)
+
+    with h5py.File(path) as file:
+        contents.update({f"@{key}": value for key, value in file.attrs.items()})
+        file.visititems(take)
+    return contents
+
+
+def group(contents: Contents, name: str) -> Contents:
+    """Return what is in a group, under its own names; attributes begin with @."""
+    return {key[len(name):].removeprefix("/"): value for key, value in contents.items()
+            if key.startswith((name + "/", name + "@"))}
+
+
+def model(contents: Contents) -> dict[str, NDArray[np.float64]]:
+    """Return weights and biases by their paths."""
+    return {key: value for key, value in contents.items()
+            if re.fullmatch(r"model/[^/]+/(weight|bias)", key)}
+
+
+def format_page() -> list[tuple[str, str, str]]:
+    """Return path, units and condition of every entry of inputs/FORMAT.md."""
+    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+            for line in FORMAT_PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    assert len(rows) > 100
+    return [(row[0].strip("`"), row[3], row[-1]) for row in rows]
+
+
+def expected_entries(contents: Contents, deck: dict[str, Any]) -> dict[str, str]:
+    """Return the entries the format page asks for in a result of this deck, with their units."""
+    layers = sorted({key.split("/")[1] for key in contents if re.fullmatch(r"model/[^/]+/", key)})
+    spectrum, duality = deck.get("spectrum"), deck.get("duality")
+    blocks = [name for name in group(contents, "spectrum") if re.fullmatch(r"[^/@]+/", name)]
+    assert len(blocks) == (spectrum is not None)
+    complete = spectrum and (spectrum.get("which") == "all"
+                             or contents.get("spectrum/dense2@converged") == 42)
+    holds = {
+        "always": True, "a result": True, "a checkpoint": False,
+        "the deck has [training]": deck.get("training") is not None,
+        "the deck has [spectrum]": spectrum is not None,
+        "the deck has [duality]": duality is not None,
+        "`output.eigenvectors` is true": spectrum and deck["output"].get("eigenvectors", True),
+        "the directions are a complete basis": complete,
+        "the anchor is `test` and no pair was dropped":
+            duality and duality.get("anchor", "test") == "test"
+            and contents[f"duality/{duality['layer']}@dropped_pairs"] == 0,
+        "the layer has a bias": deck["network"].get("bias", False),
+    }
+    entries = {}
+    for path, units, condition in format_page():
+        if not holds[condition]:
+            continue
+        names = layers if path.startswith("model") else [duality["layer"]] if duality else []
+        for name in names if "<layer>" in path else [""]:
+            entries[path.replace("<layer>", name)
+                    .replace("<block>", blocks[0].rstrip("/") if blocks else "")] = units
+    return entries
+
+
+def check_format(contents: Contents, deck: dict[str, Any]) -> None:
+    """Everything the format page promises is there, nothing else is, and no number is not finite."""
+    entries = expected_entries(contents, deck)
+    told = {key for key in contents if not key.endswith(("@units", "@description"))}
+    assert told == set(entries)
+    for key in told:
+        value = contents[key]
+        if np.issubdtype(np.asarray(value).dtype, np.number):
+            assert np.all(np.isfinite(value)), f"{key} is {value}"
+        if "@" not in key and not key.endswith("/"):
+            assert contents[key + "@units"] == entries[key].replace("-", "")
+            assert contents[key + "@description"]
