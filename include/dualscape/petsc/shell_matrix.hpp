@@ -19,6 +19,9 @@ class ShellMatrix {
   Mat get() const { return mat_.get(); }
   const LinearOperator& op() const { return op_; }
 
+  /// Products as those that PETSc asks for, counted and watched. @note Collective
+  void apply(ConstMultiVector in, MultiVector out);
+
   /// Vectors multiplied so far, singly or in blocks.
   Index products() const { return products_; }
 
@@ -27,7 +30,6 @@ class ShellMatrix {
   void require_finite() const;
 
  private:
-  void apply(ConstMultiVector in, MultiVector out);
   void apply_transpose(ConstMultiVector in, MultiVector out);
   void note(ConstMultiVector out);
 
