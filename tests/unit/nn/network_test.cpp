@@ -94,7 +94,10 @@ TEST(Network, InitialParametersDependOnTheSeedAlone) {
   for (double& x : tripled) x *= 3;
   const auto scaled = net.initial_parameters(3, 3.0);
   for (std::size_t i = 0; i < w.size(); ++i) EXPECT_DOUBLE_EQ(scaled[i], tripled[i]);
-  // A layer draws from a stream of its own: adding one above leaves it alone.
+  // A layer draws from a stream of its own: no layer repeats another's numbers, and adding one above leaves
+  // those below alone.
+  for (std::size_t i = 0; i < 12; ++i)
+    EXPECT_GT(std::abs(w[i] * std::sqrt(7.0) - w[40 + i] * std::sqrt(5.0)), 1e-9);
   const Network shallow(7, {{.name = "first", .units = 5, .bias = true}}, Loss::mse);
   EXPECT_THAT(
       shallow.initial_parameters(3, 1.0),

@@ -41,7 +41,7 @@ template <class Dense>
 void expect_every_block(Curvature kind, const Dense& dense) {
   const Comm comm(MPI_COMM_WORLD);
   for_each_problem([&](const NetworkProblem& problem, bool bias) {
-    const auto whole = dense(problem);
+    const auto whole = testing::from_root(comm, [&] { return dense(problem); });
     const auto linearisation = problem.linearisation(comm);
     for (const auto& names : testing::kinds_of_block(bias)) {
       SCOPED_TRACE(testing::joined(problem, names));
@@ -67,12 +67,14 @@ TEST(EmpiricalFisher, MatchesItsDefinition) {
 
 TEST(MeanGradient, MatchesDifferencesOfTheLoss) {
   const Comm comm(MPI_COMM_WORLD);
-  const Comm self(MPI_COMM_SELF);
   for_each_problem([&](const NetworkProblem& problem, bool bias) {
-    const auto slopes = testing::differences(problem.parameters, [&](const auto& w) {
-      nn::Model<double> model(problem.network);
-      model.set_parameters(w);
-      return std::vector{nn::evaluate(self, model, problem.samples(self)).loss};
+    const auto slopes = testing::from_root(comm, [&] {
+      const Comm self(MPI_COMM_SELF);
+      return testing::differences(problem.parameters, [&](const auto& w) {
+        nn::Model<double> model(problem.network);
+        model.set_parameters(w);
+        return std::vector{nn::evaluate(self, model, problem.samples(self)).loss};
+      });
     });
     const std::vector<double> whole(slopes.entries().begin(), slopes.entries().end());
     const auto linearisation = problem.linearisation(comm);

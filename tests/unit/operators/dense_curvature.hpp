@@ -3,13 +3,14 @@
 #include <string>
 #include <vector>
 
+#include "dualscape/base/blas.hpp"
 #include "dualscape/operators/block.hpp"
 #include "dualscape/operators/curvature.hpp"
 #include "support/naive_loss.hpp"
 #include "support/network_problem.hpp"
 
-/// Dense curvature matrices of a small network from finite differences and textbook formulas, each rank on
-/// its own.
+/// Dense curvature matrices of a small network from finite differences and textbook formulas, without
+/// communication.
 namespace dualscape::operators::testing {
 
 using dualscape::testing::NaiveLoss;
@@ -65,20 +66,21 @@ Matrix<double> dense_mean(const NetworkProblem& problem, const Middle& middle) {
   constexpr auto classes = static_cast<std::size_t>(NetworkProblem::classes);
   const auto jacobian = differences(problem.parameters, [&](const auto& w) { return logits_at(problem, w); });
   const auto logits = logits_at(problem, problem.parameters);
-  const Index size = problem.network.parameters();
-  Matrix<double> mean(size, size);
+  Matrix<double> weighted(jacobian.rows(), jacobian.cols());  // J^T A / N
   for (Index p = 0; p < problem.count(); ++p) {
     const auto first = static_cast<std::size_t>(p) * classes;
     const NaiveLoss loss(problem.network.loss(), std::span(logits).subspan(first, classes),
                          problem.y[static_cast<std::size_t>(p)]);
     const NaiveLoss::Square a = middle(loss);
-    for (Index i = 0; i < size; ++i)
-      for (Index j = 0; j < size; ++j)
-        for (std::size_t c = 0; c < classes; ++c)
-          for (std::size_t e = 0; e < classes; ++e)
-            mean(i, j) += jacobian(i, static_cast<Index>(first + c)) * static_cast<double>(a[c][e]) *
-                          jacobian(j, static_cast<Index>(first + e)) / static_cast<double>(problem.count());
+    for (Index i = 0; i < jacobian.rows(); ++i)
+      for (std::size_t c = 0; c < classes; ++c)
+        for (std::size_t e = 0; e < classes; ++e)
+          weighted(i, static_cast<Index>(first + c)) += jacobian(i, static_cast<Index>(first + e)) *
+                                                        static_cast<double>(a[c][e]) /
+                                                        static_cast<double>(problem.count());
   }
+  Matrix<double> mean(jacobian.rows(), jacobian.rows());
+  gemm<double>(Op::none, Op::transpose, 1.0, weighted.view(), jacobian.view(), 0.0, mean.view());
   return mean;
 }
 
@@ -94,6 +96,19 @@ inline Matrix<double> dense_empirical_fisher(const NetworkProblem& problem) {
       for (std::size_t e = 0; e < g.size(); ++e) square[c][e] = g[c] * g[e];
     return square;
   });
+}
+
+/// What rank 0 makes of `make()`, on every rank: ranks that share a processor need not all do it. @note
+/// Collective
+template <class Make>
+Matrix<double> from_root(const Comm& comm, const Make& make) {
+  Matrix<double> matrix;
+  on_root(comm, [&] { matrix = make(); });
+  const Index rows = comm.broadcast_value(matrix.rows());
+  const Index cols = comm.broadcast_value(matrix.cols());
+  if (!comm.is_root()) matrix = Matrix<double>(rows, cols);
+  comm.broadcast(matrix.entries());
+  return matrix;
 }
 
 /// The rows and columns of a block.
