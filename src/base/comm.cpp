@@ -51,6 +51,9 @@ Comm& Comm::operator=(Comm&& other) noexcept {
 
 void Comm::free() noexcept {
   if (comm_ == MPI_COMM_NULL) return;
+  // A library that was stopped half-way may have left attributes behind that cannot be removed any more: no
+  // reason to end the program.
+  MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN);
   MPI_Comm_free(&comm_);
   count_alive(-1);
 }

@@ -231,44 +231,47 @@ spectrum::Spectrum find_spectrum(const Comm& comm, const nn::Network& network,
              : find_spectrum_in<float>(comm, network, parameters, data, config, log);
 }
 
-LayerDuality decompose_gap(const Comm& comm, const nn::Network& network,
-                           const std::vector<double>& parameters, const data::Dataset& data,
-                           const deck::Config& config, const spectrum::Spectrum& spectrum, Log& log) {
-  LayerDuality result;
-  result.layer = config.duality->layer;
-  const Index layer = network.find(result.layer);
+std::vector<LayerDuality> decompose_gap(const Comm& comm, const nn::Network& network,
+                                        const std::vector<double>& parameters, const data::Dataset& data,
+                                        const deck::Config& config, const spectrum::Spectrum& spectrum,
+                                        Log& log) {
   const nn::BlockLayout block = operators::select_block(network, config.spectrum->block);
-  const Index offset = block.weight_offset[static_cast<std::size_t>(layer)];
-  if (offset == nn::BlockLayout::absent)
-    throw UsageError(fmt::format("duality.layer = \"{}\" is not part of spectrum.block = \"{}\"",
-                                 result.layer, operators::block_name(config.spectrum->block)));
   nn::Model<double> model(network);
   model.set_parameters(parameters);
-  result.pairs = make_pairs(comm, model, layer, data, config);
   const duality::PairInputs inputs{
       .test = scaled_inputs(comm, data.test, config.data.scale),
       .train = scaled_inputs(comm, data.train, config.data.scale),
       .label = [&](Index test) { return data.test.label[static_cast<std::size_t>(test)]; }};
-  result.duals = duality::make_duals(comm, model, layer, lanes_for(std::ssize(result.pairs), config.numerics),
-                                     result.pairs, inputs);
-
   const nn::Linearisation<double> linearisation(
       comm, network, parameters, analysed<double>(comm, data.train, config), {.tile = 256, .cache_bytes = 0});
   const auto curvature = operators::make_curvature<double>(config.spectrum->curvature, linearisation, block);
-  const duality::Directions directions{.values = spectrum.values,
-                                       .angle_bounds = spectrum.angle_bounds,
-                                       .vectors = spectrum.vectors.view(),
-                                       .partition = Partition(spectrum.size, comm.size()),
-                                       .weight_offset = offset,
-                                       .complete = spectrum.complete()};
-  result.decomposition = duality::decompose(comm, model, layer, result.duals, directions,
-                                            {.sharp = config.duality->sharp, .curvature = curvature.get()});
-  if (const Index dropped = result.decomposition.dropped_pairs; dropped > 0)
-    log.warning(
-        "{} of {} pairs have no dual weight at {} (its input is zero for the training partner) and are left "
-        "out",
-        dropped, result.pairs.size(), result.layer);
-  return result;
+  duality::Directions directions{.values = spectrum.values,
+                                 .angle_bounds = spectrum.angle_bounds,
+                                 .vectors = spectrum.vectors.view(),
+                                 .partition = Partition(spectrum.size, comm.size()),
+                                 .weight_offset = 0,
+                                 .complete = spectrum.complete()};
+
+  std::vector<LayerDuality> results;
+  for (const std::string& name : deck::analysed_layers(config)) {
+    LayerDuality result;
+    result.layer = name;
+    const Index layer = network.find(name);
+    directions.weight_offset = block.weight_offset[static_cast<std::size_t>(layer)];
+    const bool same_pairs = !results.empty() && config.duality->pairing != PairingKind::nearest_activity;
+    result.pairs = same_pairs ? results.front().pairs : make_pairs(comm, model, layer, data, config);
+    result.duals = duality::make_duals(
+        comm, model, layer, lanes_for(std::ssize(result.pairs), config.numerics), result.pairs, inputs);
+    result.decomposition = duality::decompose(comm, model, layer, result.duals, directions,
+                                              {.sharp = config.duality->sharp, .curvature = curvature.get()});
+    if (const Index dropped = result.decomposition.dropped_pairs; dropped > 0)
+      log.warning(
+          "{} of {} pairs have no dual weight at {} (its input is zero for the training partner) and are "
+          "left out",
+          dropped, result.pairs.size(), result.layer);
+    results.push_back(std::move(result));
+  }
+  return results;
 }
 
 }  // namespace dualscape::study

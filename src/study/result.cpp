@@ -166,8 +166,8 @@ void add_identities(h5::OutputFile& file, const std::string& group, const dualit
   file.attribute(group, "identity_curvature", d.identities.curvature);
 }
 
-void add_duality(h5::OutputFile& file, const Comm& comm, const Result& result, const deck::Duality& asked) {
-  const LayerDuality& layer = *result.duality;
+void add_duality(h5::OutputFile& file, const Comm& comm, const Result& result, const LayerDuality& layer,
+                 const deck::Duality& asked) {
   const duality::Decomposition& d = layer.decomposition;
   const std::string group = "duality/" + layer.layer;
   add_directions(file, group + "/directions", result.spectrum->values, d.directions);
@@ -214,7 +214,8 @@ void write_result(const Comm& comm, const std::filesystem::path& path, const nn:
     add_spectrum(file, comm, block, *result.spectrum, origin.config.output.eigenvectors);
     file.attribute("spectrum/" + block, "operator", std::string(name_of(origin.config.spectrum->curvature)));
   }
-  if (result.duality) add_duality(file, comm, result, *origin.config.duality);
+  for (const LayerDuality& layer : result.dualities)
+    add_duality(file, comm, result, layer, *origin.config.duality);
   file.commit();
 }
 

@@ -65,6 +65,32 @@ std::string describe(const data::Dataset& data) {
                      data.classes.size());
 }
 
+/// Where a training that a signal stops within an epoch falls back to.
+class EpochEnd {
+ public:
+  explicit EpochEnd(const train::State& state)
+      : epoch_(state.epoch),
+        evaluations_(state.history.epoch.size()),
+        parameters_(state.parameters),
+        velocity_(state.velocity) {}
+
+  void restore(train::State& state) {
+    state.epoch = epoch_;
+    state.parameters = std::move(parameters_);
+    state.velocity = std::move(velocity_);
+    state.history.epoch.resize(evaluations_);
+    for (auto* values : {&state.history.loss, &state.history.accuracy, &state.history.test_loss,
+                         &state.history.test_accuracy})
+      values->resize(evaluations_);
+  }
+
+ private:
+  Index epoch_;
+  std::size_t evaluations_;
+  std::vector<double> parameters_;
+  std::vector<double> velocity_;
+};
+
 class Chain {
  public:
   Chain(const Comm& comm, const deck::Config& config, const RunOptions& options, const RunFolder& folder,
@@ -150,10 +176,10 @@ class Chain {
   void continue_training(train::Trainer<Real>& trainer, const nn::Network& network, train::State& state) {
     Progress progress(log_, "training", "epochs", static_cast<double>(config_.training->max_epochs));
     auto saved = Clock::now();
-    train::State last = state;
+    EpochEnd last(state);
     enum { go_on, save, stop };
     const auto after_epoch = [&](const train::State& now) {
-      last = now;
+      last = EpochEnd(now);
       progress.update(
           static_cast<double>(now.epoch),
           fmt::format("loss {:.3e}, test {:.3e}", now.history.loss.back(), now.history.test_loss.back()));
@@ -169,8 +195,7 @@ class Chain {
     try {
       trainer.run(state, after_epoch);
     } catch (const Interrupted&) {
-      // Within an epoch, whose work is lost.
-      state = std::move(last);
+      last.restore(state);
     }
     write_training(comm_, folder_.training_checkpoint(), network, state);
     if (state.stop == train::Stop::running)
@@ -218,13 +243,14 @@ class Chain {
 
   void decompose(const nn::Network& network, const data::Dataset& data, Result& result) {
     const auto start = Clock::now();
-    result.duality = decompose_gap(comm_, network, result.parameters, data, config_, *result.spectrum, log_);
-    const auto& d = result.duality->decomposition;
-    log_.info(
-        "duality at {}: matched gap {:.6g} = {:.6g} over the directions + {:.6g} + {:.2g} unresolved, {:.2f} "
-        "s",
-        result.duality->layer, d.matched_gap, d.total.whole, d.complement.whole, d.unresolved,
-        seconds_since(start));
+    result.dualities =
+        decompose_gap(comm_, network, result.parameters, data, config_, *result.spectrum, log_);
+    for (const LayerDuality& layer : result.dualities) {
+      const auto& d = layer.decomposition;
+      log_.info("duality at {}: matched gap {:.6g} = {:.6g} over the directions + {:.6g} + {:.2g} unresolved",
+                layer.layer, d.matched_gap, d.total.whole, d.complement.whole, d.unresolved);
+    }
+    log_.info("duality: {:.2f} s", seconds_since(start));
   }
 
   const Comm& comm_;
@@ -271,6 +297,7 @@ void run(const Comm& comm, const deck::Config& config, const RunOptions& options
   on_root(comm, [&] {
     folder.open(options.deck_original, resolved, options.force);
     log.open_file(folder.log());
+    folder.set_status(Progression::running, "");
   });
   log.detail(title);
   log.detail(describe(start.data));

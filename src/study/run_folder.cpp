@@ -133,7 +133,6 @@ void RunFolder::open(const std::string& deck_original_now, const std::string& de
   }
   write_file(deck_original(), deck_original_now);
   write_file(deck_resolved(), deck_resolved_now);
-  set_status(Progression::running, "");
 }
 
 void RunFolder::set_status(Progression progression, const std::string& message) const {

@@ -17,6 +17,8 @@ import pytest
 PROGRAM = os.environ.get("DUALSCAPE_PROGRAM", "dualscape")
 MPIEXEC = os.environ.get("DUALSCAPE_MPIEXEC", "mpirun")
 
+os.environ["OMPI_MCA_ess_singleton_isolated"] = "1"
+
 #: Seconds a command may take. The longest one here takes a few; the rest is for a busy machine.
 PATIENCE = 90.0
 
@@ -123,7 +125,7 @@ class Program:
         self.folder = folder
 
     def start(self, *arguments: object, ranks: int = 1) -> Running:
-        """Start a command. One rank runs without the MPI launcher."""
+        """Start a command. One rank runs without the MPI launcher, and without MPI starting one for it."""
         launcher = [MPIEXEC, "-q", "--oversubscribe", "-np", str(ranks)] if ranks > 1 else []
         return Running([*launcher, PROGRAM, *map(str, arguments)], self.folder, ranks)
 

@@ -51,9 +51,18 @@ def format_page() -> list[tuple[str, str, str]]:
     return [(row[0].strip("`"), row[3], row[-1]) for row in rows]
 
 
+def analysed_layers(deck: dict[str, Any], layers: list[str]) -> list[str]:
+    """Return the layers whose duality a deck asks for; `all` with the whole network as block only."""
+    if not deck.get("duality"):
+        return []
+    asked = deck["duality"]["layer"]
+    return layers if asked == "all" else [asked] if isinstance(asked, str) else asked
+
+
 def expected_entries(contents: Contents, deck: dict[str, Any]) -> dict[str, str]:
     """Return the entries the format page asks for in a result of this deck, with their units."""
     layers = sorted({key.split("/")[1] for key in contents if re.fullmatch(r"model/[^/]+/", key)})
+    analysed = analysed_layers(deck, layers)
     spectrum, duality = deck.get("spectrum"), deck.get("duality")
     blocks = [name for name in group(contents, "spectrum") if re.fullmatch(r"[^/@]+/", name)]
     assert len(blocks) == (spectrum is not None)
@@ -68,14 +77,14 @@ def expected_entries(contents: Contents, deck: dict[str, Any]) -> dict[str, str]
         "the directions are a complete basis": complete,
         "the anchor is `test` and no pair was dropped":
             duality and duality.get("anchor", "test") == "test"
-            and contents[f"duality/{duality['layer']}@dropped_pairs"] == 0,
+            and all(contents[f"duality/{name}@dropped_pairs"] == 0 for name in analysed),
         "the layer has a bias": deck["network"].get("bias", False),
     }
     entries = {}
     for path, units, condition in format_page():
         if not holds[condition]:
             continue
-        names = layers if path.startswith("model") else [duality["layer"]] if duality else []
+        names = layers if path.startswith("model") else analysed
         for name in names if "<layer>" in path else [""]:
             entries[path.replace("<layer>", name)
                     .replace("<block>", blocks[0].rstrip("/") if blocks else "")] = units

@@ -55,9 +55,10 @@ struct LayerDuality {
   duality::Duals duals;
   duality::Decomposition decomposition;
 };
-/// @note Collective
-LayerDuality decompose_gap(const Comm& comm, const nn::Network& network,
-                           const std::vector<double>& parameters, const data::Dataset& data,
-                           const deck::Config& config, const spectrum::Spectrum& spectrum, Log& log);
+/// One entry for each layer the deck asks for, in the order of the deck. @note Collective
+std::vector<LayerDuality> decompose_gap(const Comm& comm, const nn::Network& network,
+                                        const std::vector<double>& parameters, const data::Dataset& data,
+                                        const deck::Config& config, const spectrum::Spectrum& spectrum,
+                                        Log& log);
 
 }  // namespace dualscape::study

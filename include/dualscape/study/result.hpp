@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "dualscape/h5/output.hpp"
 #include "dualscape/study/analysis.hpp"
@@ -15,7 +16,7 @@ struct Result {
   std::optional<train::History> history;
   Losses losses;
   std::optional<spectrum::Spectrum> spectrum;
-  std::optional<LayerDuality> duality;
+  std::vector<LayerDuality> dualities;  ///< empty without [duality]
 };
 
 /// Who asked for what: copied into the file.

@@ -35,8 +35,8 @@ class RunFolder {
   /// a run and neither `resume` nor `force` is given, or a run of a different deck to be resumed.
   void check(const std::string& deck_resolved, bool resume, bool force) const;
 
-  /// Makes the folder ready for a run: both decks and the status are written; `force` removes what an earlier
-  /// run left. Throws ComputationError when it cannot be written.
+  /// Makes the folder ready for a run and writes both decks; `force` removes what an earlier run left. Throws
+  /// ComputationError when it cannot be written.
   void open(const std::string& deck_original, const std::string& deck_resolved, bool force) const;
 
   /// Replaces the status file: the word of `progression`, then `message`.

@@ -1,0 +1,52 @@
+"""Runs that are long enough to be stopped in a known stage, and what they would have come to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import results
+from decks import write_data, write_deck
+from program import Program
+
+LONG: dict[str, dict[str, Any]] = {
+    # Epochs of about a millisecond.
+    "training": {"training": {"max_epochs": 2500, "stop_loss": 0.0, "momentum": 0.5}},
+    # Hundreds of products with 5000 parameters.
+    "spectrum": {"network": {"layers": [{"units": 60}, {"units": 60}, {"units": 3}]},
+                 "training": {"max_epochs": 2}, "spectrum": {"block": "all", "which": "both", "count": 90}},
+    # A dense matrix of 1600 parameters, and thousands of duals in its basis.
+    "dense": {"network": {"layers": [{"units": 40}, {"units": 40}, {"units": 3}]},
+              "training": {"max_epochs": 2}, "spectrum": {"which": "all"}},
+}
+
+
+def prepare(folder: Path, kind: str) -> None:
+    """Write data and deck of a long run."""
+    write_data(folder / "data.h5", test=3000 if kind == "dense" else 90)
+    write_deck(folder / "deck.toml", **LONG[kind])
+
+
+def undisturbed(folder: Path, kind: str) -> results.Contents:
+    """Return the result of a long run that nothing stops."""
+    prepare(folder, kind)
+    Program(folder).succeed("run", "deck.toml")
+    return results.read(folder / "out/result.h5")
+
+
+def check_same(expected: results.Contents, found: results.Contents) -> None:
+    """Check that a resumed run came to the same: the same weights to the bit, numbers within their bounds."""
+    for key, value in expected.items():
+        if key.startswith(("model/", "training/", "data/", "loss@")) or "/pairs/" in key:
+            assert np.array_equal(value, found[key]), key
+    (block,) = (key.removesuffix("/eigenvalues") for key in expected if key.endswith("/eigenvalues"))
+    bounds = expected[block + "/value_bounds"] + found[block + "/value_bounds"]
+    assert np.all(np.abs(expected[block + "/eigenvalues"] - found[block + "/eigenvalues"]) <= bounds)
+    assert found[block + "@converged"] == found[block + "@requested"]
+    duality = "duality/dense2"
+    assert found[duality + "@identity_accounts"] < 1e-12
+    # What the directions' own errors leave, and a little rounding.
+    error = sum(np.sum(each[duality + "/directions/contribution_bound"]) for each in (expected, found))
+    difference = abs(expected[duality + "@total_contribution"] - found[duality + "@total_contribution"])
+    assert difference <= error + 1e-12 * expected[duality + "@mean_abs_loss_gap"]
