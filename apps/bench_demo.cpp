@@ -73,13 +73,13 @@ void run(const Comm& comm, const std::string& deck_path, const std::vector<std::
   const double curvature = seconds_since(start);
 
   start = Clock::now();
-  const auto layer = study::decompose_gap(comm, network, state.parameters, data, config, spectrum, log);
+  const auto layers = study::decompose_gap(comm, network, state.parameters, data, config, spectrum, log);
   const double duality = seconds_since(start);
 
   if (!comm.is_root()) return;
   std::cout << fmt::format("{}, {} ranks, {}, dgemm {:.1f} Gflop/s a rank; {} epochs, matched gap {:.6g}\n\n",
                            data.description, comm.size(), blas_description(), gemm_rate(), state.epoch,
-                           layer.decomposition.matched_gap);
+                           layers.front().decomposition.matched_gap);
   std::cout << fmt::format("{:<22}{:>10}{:>12}{:>10}\n", "stage", "seconds", "authors'", "ratio");
   print_row("training", training, 22);
   print_row("complete spectrum", curvature, 9);

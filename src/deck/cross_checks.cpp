@@ -161,21 +161,27 @@ class CrossCheck {
       problems_.add(nearest_origin(root_, "duality"), "duality",
                     "table [duality] needs a table [spectrum]: the gap is decomposed along its eigenvectors");
     if (!sound("duality.layer") || !names_known()) return;
-    const auto& layer = config_.duality->layer;
-    if (!find_layer(layer))
-      unknown_layer("duality.layer", layer, false);
-    else if (config_.spectrum && sound("spectrum.block") && !covered(layer))
-      complain(
-          "duality.layer",
-          fmt::format("is \"{}\", which is not in spectrum.block: the gap is decomposed along that block's "
-                      "eigenvectors",
-                      layer));
+    const auto& layers = config_.duality->layer;
+    if (layers.empty()) complain("duality.layer", "must name at least one layer");
+    std::set<std::string> seen;
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      const auto path = layers.size() > 1 ? fmt::format("duality.layer[{}]", i) : "duality.layer";
+      if (layers[i] == "all") {
+        if (layers.size() > 1) complain(path, "is \"all\", which stands alone");
+        continue;
+      }
+      check_analysed(path, layers[i]);
+      if (!seen.insert(layers[i]).second) complain(path, fmt::format("names \"{}\" again", layers[i]));
+    }
   }
 
-  bool covered(const std::string& layer) const {
-    return std::ranges::any_of(config_.spectrum->block, [&](const std::string& name) {
-      return name == "all" || name == layer || name == layer + "+bias";
-    });
+  void check_analysed(const std::string& path, const std::string& layer) {
+    if (!find_layer(layer))
+      unknown_layer(path, layer, true);
+    else if (config_.spectrum && sound("spectrum.block") && !covers(config_.spectrum->block, layer))
+      complain(path, fmt::format("is \"{}\", which is not in spectrum.block: the gap is decomposed along "
+                                 "that block's eigenvectors",
+                                 layer));
   }
 
   void check_study() {

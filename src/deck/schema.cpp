@@ -149,10 +149,12 @@ Table<Spectrum> spectrum_keys() {
 
 Table<Duality> duality_keys() {
   return Table<Duality>()
-      .key("layer", &Duality::layer,
-           {.help = "The layer whose weight takes up the difference between the two samples of a pair; "
-                    "`spectrum.block` must contain it.",
-            .required = true})
+      .key<OneOrMoreStrings>(
+          "layer", &Duality::layer,
+          {.help = "The layers whose weight takes up the difference between the two samples of a pair, each "
+                   "analysed on its own: one name, a list, or `\"all\"` for every dense layer of "
+                   "`spectrum.block`, which must contain them.",
+           .required = true})
       .key("pairing", &Duality::pairing, {.help = "How a sample finds its partner in the other set."})
       .key("anchor", &Duality::anchor, {.help = "Which set's samples look for a partner."})
       .key("sharp", &Duality::sharp,
@@ -269,7 +271,7 @@ Table<Config> deck_keys() {
              "Eigenpairs of the training loss's curvature. Without this table none are computed.")
       .table("duality", &Config::duality, duality_keys(),
              "Decomposition of the generalization gap along the eigenvectors, through the activity-weight "
-             "duality of one layer. Needs `[spectrum]`. Without this table there is none.")
+             "duality of a layer. Needs `[spectrum]`. Without this table there is none.")
       .table("numerics", &Config::numerics, numerics_keys(), "Precision, memory and threads.")
       .table("output", &Config::output, output_keys(), "Where results go, and which.")
       .table("study", &Config::study, study_keys(),

@@ -79,7 +79,7 @@ struct Spectrum {
 };
 
 struct Duality {
-  std::string layer;
+  std::vector<std::string> layer;  ///< names of layers, or the single entry "all"
   PairingKind pairing = PairingKind::nearest_input;
   Anchor anchor = Anchor::test;
   Index sharp = 10;
@@ -142,5 +142,10 @@ struct Config {
 Activation layer_activation(const Network& network, std::size_t l);
 /// Whether layer `l` has a bias: the layer's own choice, else the network's.
 bool layer_bias(const Network& network, std::size_t l);
+/// Whether a block contains a layer's weight.
+bool covers(const std::vector<std::string>& block, const std::string& layer);
+/// Names of the layers whose duality the deck asks for: those it lists, or for "all" the dense layers that
+/// spectrum.block covers. Needs [duality] and [spectrum].
+std::vector<std::string> analysed_layers(const Config& config);
 
 }  // namespace dualscape::deck

@@ -142,12 +142,43 @@ TEST(Duality, NeedsItsLayerInTheBlock) {
   EXPECT_THAT(block("'all'"), IsEmpty());
 }
 
+TEST(Duality, TakesAListOfLayersOrAll) {
+  const auto layers = [](const std::string& value) {
+    return with("[duality]\nlayer = " + value + "\n[spectrum]\nblock = ['dense1', 'dense3']\n",
+                "[{ units = 5 }, { units = 4 }, { units = 3 }]");
+  };
+  EXPECT_THAT(layers("['dense1', 'dense3']"), IsEmpty());
+  EXPECT_THAT(layers("'all'"), IsEmpty());
+  EXPECT_THAT(layers("[]"), ElementsAre("deck.toml:6: key 'duality.layer' must name at least one layer"));
+  EXPECT_THAT(
+      layers("['dense1', 'dense2', 'dense1', 'all', 'dense9']"),
+      ElementsAre(
+          "deck.toml:6: key 'duality.layer[1]' is \"dense2\", which is not in spectrum.block: the gap is "
+          "decomposed along that block's eigenvectors",
+          "deck.toml:6: key 'duality.layer[2]' names \"dense1\" again",
+          "deck.toml:6: key 'duality.layer[3]' is \"all\", which stands alone",
+          "deck.toml:6: key 'duality.layer[4]' names \"dense9\", which is no layer; the layers are: dense1, "
+          "dense2, dense3; did you mean 'dense1'?"));
+}
+
+TEST(Duality, AllAreTheLayersOfTheBlock) {
+  const auto layers = [](const std::string& block) {
+    return analysed_layers(read_deck("[training]\n[duality]\nlayer = 'all'\n[spectrum]\nblock = " + block +
+                                         "\n[network]\nlayers = [{ units = 5 }, { units = 4, bias = true }, "
+                                         "{ units = 3 }]\n",
+                                     "deck.toml"));
+  };
+  EXPECT_THAT(layers("'all'"), ElementsAre("dense1", "dense2", "dense3"));
+  EXPECT_THAT(layers("['dense2+bias', 'dense3']"), ElementsAre("dense2", "dense3"));
+}
+
 TEST(CrossChecks, LeaveKeysAloneThatAreWrongAlready) {
   EXPECT_THAT(
       with("[duality]\nlayer = 7\n[spectrum]\nblock = 8\n"),
-      ElementsAre("deck.toml:6: key 'duality.layer': expected a string, found the integer 7",
-                  "deck.toml:8: key 'spectrum.block': expected a string or a list of strings, found the "
-                  "integer 8"));
+      ElementsAre(
+          "deck.toml:6: key 'duality.layer': expected a string or a list of strings, found the integer 7",
+          "deck.toml:8: key 'spectrum.block': expected a string or a list of strings, found the "
+          "integer 8"));
 }
 
 }  // namespace

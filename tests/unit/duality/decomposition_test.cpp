@@ -119,6 +119,37 @@ TEST(Decompose, AFewDirectionsAndTheirComplementCarryTheWholeGap) {
               1e-13 * part.mean_abs_loss_gap);
 }
 
+TEST(Decompose, EachLayerCarriesTheWholeGapAlongTheWholeNetworksEigenvectors) {
+  const Comm comm(MPI_COMM_WORLD);
+  const Problem problem;
+  const auto pairs = problem.pairs(comm);
+  const auto block = operators::select_block(problem.network, {"all"});
+  const auto linearisation = problem.linearisation(comm);
+  const auto hessian = operators::make_curvature<double>(Curvature::hessian, linearisation, block);
+  const Basis basis(comm, Basis::dense(*hessian), block.size);
+  for (Index l : {0, 1, 2}) {
+    Directions directions = basis.directions();
+    directions.weight_offset = block.weight_offset[static_cast<std::size_t>(l)];
+    const Duals duals = problem.duals(comm, l, pairs);
+    const auto d = decompose(comm, problem.model, l, duals, directions, {.curvature = hessian.get()});
+    EXPECT_NEAR(d.total.whole, d.matched_gap, 1e-12 * d.mean_abs_loss_gap);
+    EXPECT_LT(d.identities.basis_share, 1e-12);
+    EXPECT_LT(d.identities.curvature, 1e-12);
+    // Against the vector with zeros outside the layer, in loops.
+    const nn::Layer& here = problem.network.layer(l);
+    Matrix<double> all(1, block.size);
+    gather_all(comm, basis.partition, basis.vectors.view().rows_from(0, 1), all.view());
+    double sum = 0;
+    for (Index k = 0; k < duals.count(); ++k)
+      for (Index o = 0; o < here.out; ++o)
+        for (Index i = 0; i < here.in; ++i)
+          sum += duals.response(k, o) * duals.activity(k, i) * duals.inverse[static_cast<std::size_t>(k)] *
+                 all(0, here.weight_offset + o * here.in + i);
+    MPI_Allreduce(MPI_IN_PLACE, &sum, 1, MPI_DOUBLE, MPI_SUM, comm.get());
+    EXPECT_NEAR(d.directions.mean_w[0], sum / static_cast<double>(pairs.size()), 1e-13);
+  }
+}
+
 TEST(Decompose, TheAccountsNoticeABasisThatIsNotOrthonormal) {
   const Comm comm(MPI_COMM_WORLD);
   const Problem problem;

@@ -100,16 +100,17 @@ struct Problem {
   }
 };
 
-/// Eigenpairs of one layer's Hessian from its dense matrix: the m largest, as Directions want them.
+/// Eigenpairs of a dense symmetric matrix, the m largest, as Directions want them.
 struct Basis {
   std::vector<double> values;
   std::vector<double> angle_bounds;
   Matrix<double> vectors;  ///< m x this rank's part
   Partition partition;
 
-  Basis(const Comm& comm, const Problem& problem, Index layer, Index m) {
-    const auto linearisation = problem.linearisation(comm);
-    auto dense = operators::assemble_layer_hessian(linearisation, layer, false);
+  Basis(const Comm& comm, const Problem& problem, Index layer, Index m)
+      : Basis(comm, layer_hessian(comm, problem, layer), m) {}
+
+  Basis(const Comm& comm, Matrix<double> dense, Index m) {
     const Index size = dense.rows();
     const auto ascending = symmetric_eigen(dense.view());
     partition = Partition(size, comm.size());
@@ -122,6 +123,23 @@ struct Basis {
     }
     angle_bounds.assign(values.size(), 1e-3);
   }
+
+  static Matrix<double> layer_hessian(const Comm& comm, const Problem& problem, Index layer) {
+    const auto linearisation = problem.linearisation(comm);
+    return operators::assemble_layer_hessian(linearisation, layer, false);
+  }
+  /// Of a whole block, by its products with unit vectors, on every rank.
+  static Matrix<double> dense(const LinearOperator& op) {
+    const Comm& comm = op.comm();
+    const Partition split = op.range();
+    Matrix<double> units(split.size(), split.count(comm.rank())), products(split.size(), units.cols());
+    for (Index i = 0; i < units.cols(); ++i) units(split.begin(comm.rank()) + i, i) = 1;
+    op.apply(units.view(), products.view());
+    Matrix<double> whole(split.size(), split.size());
+    gather_all(comm, split, products.view(), whole.view());
+    return whole;
+  }
+
   Directions directions() const {
     return {.values = values,
             .angle_bounds = angle_bounds,
