@@ -8,6 +8,7 @@
 
 #include "dualscape/base/random.hpp"
 #include "dualscape/petsc/shell_matrix.hpp"
+#include "dualscape/petsc/thick_restart.hpp"
 #include "dualscape/petsc/views.hpp"
 
 namespace dualscape::petsc {
@@ -15,13 +16,7 @@ namespace {
 
 enum class End { upper, lower };
 
-struct Pair {
-  double value = 0.0;
-  double residual = 0.0;  ///< the solver's estimate
-  std::vector<double> vector;
-};
-
-/// One run of an EPS.
+/// One run of a solver.
 struct Request {
   End end = End::upper;
   Index pairs = 1;
@@ -123,6 +118,15 @@ void read_options(EPS eps, Index pairs) {
   read();
 }
 
+/// Whether options of SLEPc's database set up the solver of this prefix.
+bool asked_of_slepc(const std::string& prefix) {
+  char* all = nullptr;
+  check(PetscOptionsGetAll(nullptr, &all), "PetscOptionsGetAll");
+  const std::string options = std::string(" ") + all;
+  check(PetscFree(all), "PetscFree");
+  return options.find(" -" + prefix + "eps_") != std::string::npos;
+}
+
 class EndSolver {
  public:
   EndSolver(const LinearOperator& op, const EigenOptions& options)
@@ -140,13 +144,15 @@ class EndSolver {
  private:
   Index size() const { return op_.range().size(); }
   Index found() const { return std::ssize(upper_) + std::ssize(lower_); }
-  std::vector<Pair>& pairs_of(End end) { return end == End::upper ? upper_ : lower_; }
+  std::vector<RitzPair>& pairs_of(End end) { return end == End::upper ? upper_ : lower_; }
 
   EPSHandle make(const Request& request);
-  void check_size(EPS eps) const;
+  void check_size(Index basis) const;
   VecHandle start_vector();
   std::vector<VecHandle> found_vectors() const;
   EPSConvergedReason solve(const Request& request);
+  EPSConvergedReason solve_by_slepc(const Request& request);
+  EPSConvergedReason solve_by_thick_restart(const Request& request);
   void take_converged(EPS eps);
   void search_for_missed(End end, Index pairs, Index main_products);
 
@@ -157,9 +163,9 @@ class EndSolver {
   int me_;
   Index max_products_ = 0;
   std::uint32_t starts_ = 0;
-  std::vector<Pair> upper_;  ///< descending
-  std::vector<Pair> lower_;  ///< ascending
-  std::vector<Pair> last_;   ///< of the last solve, the extreme one first
+  std::vector<RitzPair> upper_;  ///< descending
+  std::vector<RitzPair> lower_;  ///< ascending
+  std::vector<RitzPair> last_;   ///< of the last solve, the extreme one first
   Index check_products_ = 0;
   std::string reason_ = "converged";
 };
@@ -205,11 +211,8 @@ EPSHandle EndSolver::make(const Request& request) {
   return eps;
 }
 
-void EndSolver::check_size(EPS eps) const {
-  PetscInt pairs = 0;
-  PetscInt basis = 0;
-  check(EPSGetDimensions(eps, &pairs, &basis, nullptr), "EPSGetDimensions");
-  const Index vectors = std::max(pairs, basis) + found() + 1;
+void EndSolver::check_size(Index basis) const {
+  const Index vectors = basis + found() + 1;
   if (vectors <= std::numeric_limits<PetscInt>::max() / size()) return;
   throw ComputationError("a basis of " + std::to_string(vectors) + " vectors of " + std::to_string(size()) +
                          " entries has more entries than this PETSc can count (" +
@@ -232,7 +235,7 @@ VecHandle EndSolver::start_vector() {
 std::vector<VecHandle> EndSolver::found_vectors() const {
   std::vector<VecHandle> vectors;
   for (const auto* pairs : {&upper_, &lower_})
-    for (const Pair& pair : *pairs)
+    for (const RitzPair& pair : *pairs)
       vectors.push_back(VecHandle::create("VecCreateMPIWithArray", [&](Vec* out) {
         return VecCreateMPIWithArray(op_.comm().get(), 1, static_cast<PetscInt>(op_.range().count(me_)),
                                      static_cast<PetscInt>(size()), pair.vector.data(), out);
@@ -241,8 +244,37 @@ std::vector<VecHandle> EndSolver::found_vectors() const {
 }
 
 EPSConvergedReason EndSolver::solve(const Request& request) {
+  return asked_of_slepc(request.prefix) ? solve_by_slepc(request) : solve_by_thick_restart(request);
+}
+
+EPSConvergedReason EndSolver::solve_by_thick_restart(const Request& request) {
+  ThickRestartOptions options{.largest = request.end == End::upper,
+                              .pairs = request.pairs,
+                              .basis = std::min(std::max(request.basis, request.pairs + 1), size() - found()),
+                              .tolerance = options_.tolerance,
+                              .norm_estimate = watch_.norm_estimate,
+                              .max_products = request.max_products - matrix_.products(),
+                              .seed = options_.seed,
+                              .substream = starts_++};
+  check_size(options.basis);
+  if (watch_.searching) options.beyond = watch_.worst;
+  for (const auto* pairs : {&upper_, &lower_})
+    for (const RitzPair& pair : *pairs) options.deflated.push_back(pair.vector);
+  options.on_cycle = [&](Index converged) {
+    if (options_.monitor) options_.monitor(matrix_.products(), found() + converged);
+  };
+  auto result = thick_restart(matrix_, options);
+  watch_.norm_estimate = result.norm_estimate;
+  last_ = std::move(result.pairs);
+  return std::ssize(last_) < request.pairs ? EPS_DIVERGED_ITS : EPS_CONVERGED_TOL;
+}
+
+EPSConvergedReason EndSolver::solve_by_slepc(const Request& request) {
   const EPSHandle eps = make(request);
-  check_size(eps.get());
+  PetscInt pairs = 0;
+  PetscInt basis = 0;
+  check(EPSGetDimensions(eps.get(), &pairs, &basis, nullptr), "EPSGetDimensions");
+  check_size(std::max(pairs, basis));
   const auto owned = found_vectors();
   std::vector<Vec> deflated;
   for (const VecHandle& vec : owned) deflated.push_back(vec.get());
@@ -272,7 +304,7 @@ void EndSolver::take_converged(EPS eps) {
                                [&](Vec* out) { return MatCreateVecs(matrix_.get(), out, nullptr); });
   last_.clear();
   for (PetscInt i = 0; i < converged; ++i) {
-    Pair pair;
+    RitzPair pair;
     check(EPSGetEigenpair(eps, i, &pair.value, nullptr, vec.get(), nullptr), "EPSGetEigenpair");
     check(EPSGetErrorEstimate(eps, i, &pair.residual), "EPSGetErrorEstimate");
     pair.residual *= watch_.norm_estimate;
@@ -305,12 +337,12 @@ void EndSolver::search_for_missed(End end, Index pairs, Index main_products) {
     if (reason < 0 && last_.empty())
       reason_ += "; the search for missed eigenvalues stopped undecided after " +
                  std::to_string(matrix_.products() - before) + " products";
-    for (Pair& pair : last_) {
+    for (RitzPair& pair : last_) {
       // What lies closer than its residual is not resolved from the worst pair kept.
       const double rounding = 50 * std::numeric_limits<double>::epsilon() * watch_.norm_estimate;
       if (sign * (pair.value - worst) <= std::max(rounding, pair.residual)) continue;
       const auto place = std::ranges::upper_bound(kept, sign * pair.value, std::greater<>(),
-                                                  [&](const Pair& other) { return sign * other.value; });
+                                                  [&](const RitzPair& other) { return sign * other.value; });
       kept.insert(place, std::move(pair));
       inserted = true;
     }
@@ -338,7 +370,7 @@ void EndSolver::find(End end, Index pairs, Index reserved) {
 Eigenpairs EndSolver::result() const {
   Eigenpairs result;
   result.vectors = Matrix<double>(found(), op_.range().count(me_));
-  const auto append = [&](const Pair& pair) {
+  const auto append = [&](const RitzPair& pair) {
     std::ranges::copy(pair.vector, result.vectors.row(std::ssize(result.values)).begin());
     result.values.push_back(pair.value);
   };

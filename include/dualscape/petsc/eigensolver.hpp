@@ -8,7 +8,7 @@
 #include "dualscape/base/kinds.hpp"
 #include "dualscape/base/linear_operator.hpp"
 
-/// Eigenpairs at the ends of the spectrum of a symmetric operator, by SLEPc.
+/// Eigenpairs at the ends of the spectrum of a symmetric operator.
 namespace dualscape::petsc {
 
 struct EigenOptions {
@@ -33,13 +33,13 @@ struct Eigenpairs {
   std::string reason;          ///< "converged", or why there are fewer pairs than asked
 };
 
-/// Krylov-Schur from start vectors that depend on the seed alone, never on the number of ranks; options of
-/// SLEPc's database (-eps_...) may choose another solver. `both` finds the largest pairs, then the smallest
-/// with the largest deflated.
+/// Thick-restart Lanczos from start vectors that depend on the seed alone, never on the number of ranks;
+/// options of SLEPc's database (-eps_...) set up one of SLEPc's solvers instead, Krylov-Schur where they do
+/// not say which. `both` finds the largest pairs, then the smallest with the largest deflated.
 ///
 /// A Krylov space holds one vector of a multiple eigenvalue, so that copies may be missing after a solve. A
-/// search follows: all pairs found are deflated, a solver with a new start vector (options -check_eps_...)
-/// looks for what belongs among them, until nothing is found.
+/// search follows: all pairs found are deflated, a solver with a new start vector (SLEPc's with options
+/// -check_eps_...) looks for what belongs among them, until nothing is found.
 ///
 /// Fewer pairs than asked is a result, not an error; `reason` explains it. Throws UsageError for options
 /// SLEPc does not take, ComputationError when the solver fails, the basis is too large for PETSc's integers
