@@ -253,7 +253,7 @@ EPSConvergedReason EndSolver::solve_by_thick_restart(const Request& request) {
                               .basis = std::min(std::max(request.basis, request.pairs + 1), size() - found()),
                               .tolerance = options_.tolerance,
                               .norm_estimate = watch_.norm_estimate,
-                              .max_products = request.max_products - matrix_.products(),
+                              .max_products = std::max<Index>(1, request.max_products - matrix_.products()),
                               .seed = options_.seed,
                               .substream = starts_++};
   check_size(options.basis);
