@@ -10,21 +10,29 @@ import results
 from decks import write_data, write_deck
 from program import Program
 
+EPOCHS = 2500
+
 LONG: dict[str, dict[str, Any]] = {
-    # Epochs of about a millisecond.
-    "training": {"training": {"max_epochs": 2500, "stop_loss": 0.0, "momentum": 0.5}},
+    # Epochs of half a millisecond, more than a second in all.
+    "training": {"network": {"layers": [{"units": 60}, {"units": 20}, {"units": 3}]},
+                 "training": {"max_epochs": EPOCHS, "batch_size": 4, "stop_loss": 0.0, "momentum": 0.5,
+                              "learning_rate": 0.01}},
     # Hundreds of products with 5000 parameters.
     "spectrum": {"network": {"layers": [{"units": 60}, {"units": 60}, {"units": 3}]},
                  "training": {"max_epochs": 2}, "spectrum": {"block": "all", "which": "both", "count": 90}},
-    # A dense matrix of 1600 parameters, and thousands of duals in its basis.
-    "dense": {"network": {"layers": [{"units": 40}, {"units": 40}, {"units": 3}]},
+    # Some time in every stage.
+    "mixed": {"network": {"layers": [{"units": 30}, {"units": 30}, {"units": 3}]},
+              "training": {"max_epochs": 800, "stop_loss": 0.0, "momentum": 0.5, "learning_rate": 0.01},
+              "spectrum": {"which": "all"}},
+    # A dense matrix of 1225 parameters, and thousands of duals in its basis.
+    "dense": {"network": {"layers": [{"units": 35}, {"units": 35}, {"units": 3}]},
               "training": {"max_epochs": 2}, "spectrum": {"which": "all"}},
 }
 
 
 def prepare(folder: Path, kind: str) -> None:
     """Write data and deck of a long run."""
-    write_data(folder / "data.h5", test=3000 if kind == "dense" else 90)
+    write_data(folder / "data.h5", test=3000 if kind in ("dense", "mixed") else 90)
     write_deck(folder / "deck.toml", **LONG[kind])
 
 
