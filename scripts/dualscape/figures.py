@@ -117,7 +117,7 @@ def _order_label(duality: Duality) -> str:
 
 
 def _is_sharp(duality: Duality, ranks: NDArray[np.int64]) -> NDArray[np.bool_]:
-    return ranks <= duality.sharp
+    return duality.directions.sharp[duality.directions.order_by_sigma_g][ranks - 1]
 
 
 def _draw_single(axes: Axes, duality: Duality, ordered: NDArray[np.float64]) -> None:
@@ -171,7 +171,7 @@ def _draw_parts(axes: Axes, duality: Duality) -> None:
 
 def _mark_boundary(axes: Axes, duality: Duality) -> None:
     count = duality.directions.contribution.size
-    if duality.sharp >= count:
+    if duality.sharp >= count or duality.sharp_by == "eigenvalue":
         return
     axes.axvline(duality.sharp + 0.5, color=style.GREY, linestyle=":", linewidth=1.6)
 

@@ -1,7 +1,7 @@
 """The reader of result files; inputs/FORMAT.md describes their layout.
 
 Letters of shapes: N training samples, T test samples, K pairs, E evaluations, M size of a block of
-weights, m eigenpairs or directions.
+weights, m eigenpairs or directions, q clusters of them, C classes.
 """
 
 from __future__ import annotations
@@ -142,6 +142,7 @@ class Directions(Node):
     contribution_bound = _array("contribution_bound",
                                 "Errors the eigenvectors' bounds leave [loss].")
     order_by_sigma_g = _array("order_by_sigma_g", "Positions by descending sharpness.")
+    sharp = _array("sharp", "Whether a direction belongs to the sharp part.")
 
     def _describe(self) -> str:
         return str(self.member("contribution").shape[0])
@@ -160,12 +161,61 @@ class Pairs(Node):
         return str(self.member("loss_gap").shape[0])
 
 
+class Clusters(Node):
+    """Sums over the directions of each cluster of eigenvalues, (q) each."""
+
+    size = _array("size", "Directions of the cluster.")
+    eigenvalue = _array("eigenvalue", "Mean eigenvalues [loss/weight^2].")
+    contribution = _array("contribution", "Contributions to the matched gap [loss].")
+    sigma_w_squared = _array("sigma_w_squared", "Sums of sigma_w^2 [weight^2].")
+    sigma_g_squared = _array("sigma_g_squared", "Sums of sigma_g^2 [loss^2/weight^2].")
+    mean_square_w = _array("mean_square_w", "Sums of sigma_w^2 + mean_w^2 [weight^2].")
+    mean_square_g = _array("mean_square_g", "Sums of sigma_g^2 + mean_g^2 [loss^2/weight^2].")
+
+    def _describe(self) -> str:
+        return str(self.member("size").shape[0])
+
+
+class Parts(Node):
+    """The matched gap and its parts."""
+
+    matched_gap = _array("matched_gap", "The matched gap [loss].")
+    total = _array("total", "What the computed directions carry [loss].")
+    complement = _array("complement", "What lies outside them [loss].")
+    sharp = _array("sharp", "What the sharp directions carry [loss].")
+    flat = _array("flat", "The other directions and the complement [loss].")
+    unresolved = _array("unresolved", "Pairs without a dual change [loss].")
+
+
+class Classes(Parts):
+    """The parts of the gap by class, (C) each; they add up to the totals."""
+
+    pairs = _array("pairs", "Kept pairs of the class.")
+    confusion = _array("confusion",
+                       "Pairs by predictions, (C, C): training sample's row, test sample's column.")
+    confusion_gap = _array("confusion_gap", "Their part of the matched gap, (C, C) [loss].")
+
+    def _describe(self) -> str:
+        return str(self.member("pairs").shape[0])
+
+
+class Intervals(Parts):
+    """95 % bootstrap intervals of the parts of the gap, (2) each: low, high."""
+
+    resamples = _attribute("resamples", "Resamples drawn.")
+
+    def _describe(self) -> str:
+        return f"{self.resamples} resamples"
+
+
 class Duality(Node):
     """The generalization gap through the activity-weight duality at one layer."""
 
     pairing = _attribute("pairing", "How partners were chosen.")
     anchor = _attribute("anchor", "The set each of whose samples has one pair.")
     sharp = _attribute("sharp", "Directions that make the sharp part.")
+    sharp_by = _attribute("sharp_by", "How they are chosen.")
+    sharp_cuts_cluster = _attribute("sharp_cuts_cluster", "Whether a cluster is sharp in part.")
     matched_gap = _attribute("matched_gap", "Mean loss gap of the pairs [loss].")
     real_gap = _attribute("real_gap", "Test loss - training loss [loss].")
     mean_abs_loss_gap = _attribute("mean_abs_loss_gap", "Mean size of the pairs' loss gap [loss].")
@@ -210,6 +260,21 @@ class Duality(Node):
     def directions(self) -> Directions:
         """What each direction carries."""
         return Directions(self.member("directions"))
+
+    @cached_property
+    def clusters(self) -> Clusters:
+        """What each cluster of eigenvalues carries."""
+        return Clusters(self.member("clusters"))
+
+    @cached_property
+    def classes(self) -> Classes:
+        """What each class carries."""
+        return Classes(self.member("classes"))
+
+    @cached_property
+    def intervals(self) -> Intervals | None:
+        """How far the parts would vary with other pairs; None without a bootstrap."""
+        return Intervals(self.member("intervals")) if "intervals" in self else None
 
     @cached_property
     def pairs(self) -> Pairs:

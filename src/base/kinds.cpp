@@ -76,6 +76,22 @@ constexpr Choice<Anchor> anchors[] = {
     {Anchor::train, "train", "one pair for each training sample, with a test partner"},
 };
 
+constexpr Choice<SharpBy> sharp_choices[] = {
+    {SharpBy::count, "count", "the first `sharp` directions by descending sigma_g"},
+    {SharpBy::eigenvalue, "eigenvalue", "the first `sharp` directions by descending eigenvalue"},
+    {SharpBy::share, "share",
+     "as many directions by descending sigma_g as make `sharp_share` of the sum of sigma_g^2 over the whole "
+     "space"},
+};
+constexpr Choice<DualOperator> dual_operators[] = {
+    {DualOperator::gap, "gap",
+     "Q = mean Dl e e^T, e = DW/|DW|: its eigenvectors carry the gap in as few directions as possible"},
+    {DualOperator::dual_covariance, "dual-covariance", "covariance of the dual weights DW"},
+    {DualOperator::dual_moment, "dual-moment", "second moment of the dual weights, not centred"},
+    {DualOperator::secant_covariance, "secant-covariance",
+     "covariance of the secant gradients (Dl/|DW|^2) DW"},
+    {DualOperator::secant_moment, "secant-moment", "second moment of the secant gradients, not centred"},
+};
 constexpr Choice<Precision> precisions[] = {
     {Precision::double_, "double", "64-bit floating point"},
     {Precision::single, "single",
@@ -124,6 +140,14 @@ std::span<const Choice<PairingKind>> choices<PairingKind>() {
 template <>
 std::span<const Choice<Anchor>> choices<Anchor>() {
   return anchors;
+}
+template <>
+std::span<const Choice<SharpBy>> choices<SharpBy>() {
+  return sharp_choices;
+}
+template <>
+std::span<const Choice<DualOperator>> choices<DualOperator>() {
+  return dual_operators;
 }
 template <>
 std::span<const Choice<Precision>> choices<Precision>() {

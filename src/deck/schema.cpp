@@ -160,9 +160,19 @@ Table<Duality> duality_keys() {
       .key("sharp", &Duality::sharp,
            {.help =
                 "Number of directions that make up the sharp part of the gap: the first ones by descending "
-                "sigma_g.",
+                "sigma_g, or as `sharp_by` says.",
             .limits = at_least(1),
-            .unit = "directions"});
+            .unit = "directions"})
+      .key("sharp_by", &Duality::sharp_by, {.help = "How the directions of the sharp part are chosen."})
+      .key("sharp_share", &Duality::sharp_share,
+           {.help = "With `sharp_by = \"share\"`: the share of the sum of sigma_g^2 that is sharp.",
+            .limits = from_to(0, 1)})
+      .key(
+          "bootstrap", &Duality::bootstrap,
+          {.help = "Resamples of the pairs behind the 95 % intervals of the gap and its parts; a test sample "
+                   "goes with all its pairs. 0: no intervals.",
+           .limits = at_least(0),
+           .unit = "resamples"});
 }
 
 Table<Numerics> numerics_keys() {

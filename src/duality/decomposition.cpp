@@ -99,14 +99,18 @@ double weighted_norm_squared(const Comm& comm, const nn::Model<double>& model, I
   return dot(model.weight(layer), product.entries());
 }
 
-/// <mean DW, mean g>: what the means of all directions of a complete basis contribute together.
-double product_of_means(const Comm& comm, const Duals& duals, Index pairs) {
-  const auto dual = mean_outer(comm, duals, duals.response, duals.activity, pairs,
-                               [&](std::size_t k) { return duals.inverse[k]; });
-  const auto secant = mean_outer(comm, duals, duals.response, duals.activity, pairs, [&](std::size_t k) {
-    return duals.norm[k] > 0 ? duals.inverse[k] * duals.loss_gap[k] / (duals.norm[k] * duals.norm[k]) : 0.0;
-  });
-  return dot(dual, secant);
+/// Mean dual weight and mean secant gradient, as matrices.
+struct MeanDuals {
+  std::vector<double> dual, secant;
+};
+
+MeanDuals mean_duals(const Comm& comm, const Duals& duals, Index pairs) {
+  return {.dual = mean_outer(comm, duals, duals.response, duals.activity, pairs,
+                             [&](std::size_t k) { return duals.inverse[k]; }),
+          .secant = mean_outer(comm, duals, duals.response, duals.activity, pairs, [&](std::size_t k) {
+            return duals.norm[k] > 0 ? duals.inverse[k] * duals.loss_gap[k] / (duals.norm[k] * duals.norm[k])
+                                     : 0.0;
+          })};
 }
 
 std::vector<Index> descending_order(std::span<const double> values) {
@@ -115,6 +119,58 @@ std::vector<Index> descending_order(std::span<const double> values) {
   std::ranges::stable_sort(order, std::greater<>(),
                            [&](Index i) { return values[static_cast<std::size_t>(i)]; });
   return order;
+}
+
+/// Fills which directions are sharp, and whether the computed ones suffice to tell.
+void choose_sharp(Decomposition& d, const Directions& directions, const DecompositionOptions& options) {
+  const PerDirection& per = d.directions;
+  const auto asked = static_cast<std::size_t>(options.sharp);
+  auto order = per.order_by_sigma_g;
+  if (options.sharp_by == SharpBy::eigenvalue) std::iota(order.begin(), order.end(), Index{0});
+  std::size_t count = std::min(asked, order.size());
+  d.sharp_reached = directions.complete || asked <= order.size();
+  if (options.sharp_by == SharpBy::share) {
+    double sum = 0;
+    for (count = 0; count < order.size() && sum < options.sharp_share * d.secant_variance; ++count)
+      sum += std::pow(per.sigma_g[static_cast<std::size_t>(order[count])], 2);
+    d.sharp_reached = directions.complete || sum >= options.sharp_share * d.secant_variance;
+  }
+  order.resize(count);
+  d.sharp_directions = std::move(order);
+  d.sharp_certified = directions.complete || (options.sharp_by == SharpBy::eigenvalue &&
+                                              static_cast<Index>(asked) <= directions.upper);
+}
+
+bool cuts_cluster(const Decomposition& d, std::span<const Index> clusters) {
+  std::vector<Index> sharp(d.clusters.size.size());
+  if (clusters.empty()) return false;
+  for (Index n : d.sharp_directions) ++sharp[static_cast<std::size_t>(clusters[static_cast<std::size_t>(n)])];
+  for (std::size_t c = 0; c < sharp.size(); ++c)
+    if (sharp[c] > 0 && sharp[c] < d.clusters.size[c]) return true;
+  return false;
+}
+
+PerCluster cluster_sums(const PerDirection& per, const Directions& directions) {
+  PerCluster sums;
+  for (std::size_t n = 0; n < directions.values.size(); ++n) {
+    const bool begins =
+        n == 0 || directions.clusters.empty() || directions.clusters[n] != directions.clusters[n - 1];
+    if (begins) {
+      sums.size.push_back(0);
+      for (auto* values : {&sums.eigenvalue, &sums.contribution, &sums.sigma_w_squared, &sums.sigma_g_squared,
+                           &sums.mean_square_w, &sums.mean_square_g})
+        values->push_back(0);
+    }
+    ++sums.size.back();
+    sums.eigenvalue.back() += directions.values[n];
+    sums.contribution.back() += per.contribution[n];
+    sums.sigma_w_squared.back() += per.sigma_w[n] * per.sigma_w[n];
+    sums.sigma_g_squared.back() += per.sigma_g[n] * per.sigma_g[n];
+    sums.mean_square_w.back() += per.sigma_w[n] * per.sigma_w[n] + per.mean_w[n] * per.mean_w[n];
+    sums.mean_square_g.back() += per.sigma_g[n] * per.sigma_g[n] + per.mean_g[n] * per.mean_g[n];
+  }
+  for (std::size_t c = 0; c < sums.size.size(); ++c) sums.eigenvalue[c] /= static_cast<double>(sums.size[c]);
+  return sums;
 }
 
 /// c_n = covariance / (sigma_w sigma_g), 0 where a sigma is rounding of the projections it comes from.
@@ -224,17 +280,23 @@ Decomposition decompose(const Comm& comm, const nn::Model<double>& model, Index 
   d.complement.whole = pairs > 0 ? complement[0] / static_cast<double>(pairs) : 0.0;
   d.total.whole = std::accumulate(per.contribution.begin(), per.contribution.end(), 0.0);
   d.total.without_means = std::accumulate(projected.covariance.begin(), projected.covariance.end(), 0.0);
+  const MeanDuals mean = mean_duals(comm, duals, pairs);
   d.complement.without_means =
-      means.gap - means.unresolved - product_of_means(comm, duals, pairs) - d.total.without_means;
-  const std::size_t sharp =
-      std::min<std::size_t>(static_cast<std::size_t>(options.sharp), per.order_by_sigma_g.size());
-  for (Index n : std::span(per.order_by_sigma_g).first(sharp)) {
+      means.gap - means.unresolved - dot(mean.dual, mean.secant) - d.total.without_means;
+  d.secant_variance = std::max(0.0, means.secant_squared - dot(mean.secant, mean.secant));
+  choose_sharp(d, directions, options);
+  for (Index n : d.sharp_directions) {
     d.sharp.whole += per.contribution[static_cast<std::size_t>(n)];
     d.sharp.without_means += projected.covariance[static_cast<std::size_t>(n)];
   }
+  d.clusters = cluster_sums(per, directions);
+  d.sharp_cuts_cluster = cuts_cluster(d, directions.clusters);
+  d.accounts = make_accounts(comm, duals, projected.captured,
+                             captured_by(comm, at, duals, directions, d.sharp_directions));
+  d.classes = class_totals(d.accounts, static_cast<int>(model.network().layers().back().out));
+  d.intervals = bootstrap(comm, d.accounts, options.resamples, options.seed);
   d.flat.whole = d.total.whole - d.sharp.whole + d.complement.whole;
   d.flat.without_means = d.total.without_means - d.sharp.without_means + d.complement.without_means;
-  d.sharp_certified = directions.complete;
   for (std::size_t n = 0; n < directions.values.size(); ++n)
     d.mean_field +=
         0.5 * directions.values[n] * (per.sigma_w[n] * per.sigma_w[n] + per.mean_w[n] * per.mean_w[n]);

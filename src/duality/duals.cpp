@@ -57,6 +57,13 @@ std::vector<double> second_derivatives(const nn::Model<double>& model, const nn:
   return sums;
 }
 
+void predict(ConstMatrixView<double> logits, std::span<int> classes) {
+  for (Index i = 0; i < logits.rows; ++i) {
+    const auto row = logits.row(i);
+    classes[static_cast<std::size_t>(i)] = static_cast<int>(std::ranges::max_element(row) - row.begin());
+  }
+}
+
 class TileOfPairs {
  public:
   TileOfPairs(const nn::Model<double>& model, Index layer, Workspace& work, Duals& duals)
@@ -67,7 +74,7 @@ class TileOfPairs {
     model_.forward(work_.test);
     nn::linearise(model_, std::span(work_.partner_z), work_.partner, nn::Model<double>::no_mask);
     const Loss loss = model_.network().loss();
-    const auto part = [&](std::vector<double>& all) {
+    const auto part = [&](auto& all) {
       return std::span(all).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
     };
     std::vector<double> test_loss(labels.size());
@@ -75,6 +82,8 @@ class TileOfPairs {
     const auto partner_loss = part(duals_.partner_loss);
     nn::sample_losses<double>(loss, work_.partner_z.back().top(count), labels, partner_loss);
     std::ranges::transform(test_loss, partner_loss, part(duals_.loss_gap).begin(), std::minus<>());
+    predict(work_.test.logits(), part(duals_.test_prediction));
+    predict(work_.partner_z.back().top(count), part(duals_.train_prediction));
 
     const auto a = work_.partner.a[static_cast<std::size_t>(layer_)].top(count);
     const auto difference = duals_.difference.view().rows_from(first, count);
@@ -160,6 +169,8 @@ Duals empty_duals(const Lanes& lanes, const nn::Layer& layer, Index first, Index
   for (auto* values : {&duals.inverse, &duals.norm, &duals.loss_gap, &duals.partner_loss, &duals.exactness,
                        &duals.second_order})
     values->resize(n);
+  duals.test_prediction.resize(n);
+  duals.train_prediction.resize(n);
   return duals;
 }
 
@@ -181,6 +192,8 @@ Duals make_duals(const Comm& comm, const nn::Model<double>& model, Index layer, 
   const Matrix<double> train_rows = inputs.train(train);
 
   Duals duals = empty_duals(lanes, model.network().layer(layer), start, end - start);
+  duals.test = test;
+  duals.label = labels;
   collectively(comm, [&] {
     Workspace work(model, tile_size);
     TileOfPairs tile(model, layer, work, duals);

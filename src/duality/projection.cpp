@@ -41,19 +41,10 @@ class BlockOfDirections {
     return projections_.view().cols_from(0, count);
   }
 
-  /// Fills w_kn for the pairs [first, first + count): r_k^T V_n a_k / |a_k|^2.
+  /// Fills w_kn for the pairs [first, first + count).
   void fill(Index first, Index count, Index block) {
-    Matrix<double> images(count, block * layer_.out);
-    gemm<double>(Op::none, Op::transpose, 1.0, duals_.activity.view().rows_from(first, count),
-                 weights_.view().rows_from(0, block * layer_.out), 0.0, images.view());
-    for (Index i = 0; i < count; ++i) {
-      const auto r = duals_.response.row(first + i);
-      const double inverse = duals_.inverse[static_cast<std::size_t>(first + i)];
-      for (Index j = 0; j < block; ++j) {
-        const double* image = images.row(i).data() + j * layer_.out;
-        projections_(first + i, j) = inverse * std::inner_product(r.begin(), r.end(), image, 0.0);
-      }
-    }
+    project_tile(duals_, first, weights_.top(block * layer_.out),
+                 projections_.view().rows_from(first, count).cols_from(0, block));
   }
 
  private:
@@ -78,6 +69,64 @@ void append(std::vector<double>& to, std::span<const double> sums, const Slots& 
 }
 
 }  // namespace
+
+void project_tile(const Duals& duals, Index first, ConstMatrixView<double> weights,
+                  MatrixView<double> projections) {
+  // w_kj = r_k^T V_j a_k / |a_k|^2
+  const Index count = projections.rows, out = duals.response.cols();
+  Matrix<double> images(count, weights.rows);
+  gemm<double>(Op::none, Op::transpose, 1.0, duals.activity.view().rows_from(first, count), weights, 0.0,
+               images.view());
+  for (Index i = 0; i < count; ++i) {
+    const auto r = duals.response.row(first + i);
+    const double inverse = duals.inverse[static_cast<std::size_t>(first + i)];
+    for (Index j = 0; j < projections.cols; ++j)
+      projections(i, j) =
+          inverse * std::inner_product(r.begin(), r.end(), images.row(i).data() + j * out, 0.0);
+  }
+}
+
+void spread_tile(const Duals& duals, Index first, ConstMatrixView<double> coefficients,
+                 MatrixView<double> weights) {
+  const Index count = coefficients.rows, out = duals.response.cols();
+  Matrix<double> scaled(count, weights.rows);
+  for (Index i = 0; i < count; ++i) {
+    const auto r = duals.response.row(first + i);
+    const double inverse = duals.inverse[static_cast<std::size_t>(first + i)];
+    for (Index j = 0; j < coefficients.cols; ++j)
+      std::ranges::transform(r, scaled.row(i).data() + j * out,
+                             [c = inverse * coefficients(i, j)](double x) { return c * x; });
+  }
+  gemm<double>(Op::transpose, Op::none, 1.0, scaled.view(), duals.activity.view().rows_from(first, count),
+               0.0, weights);
+}
+
+std::vector<double> captured_by(const Comm& comm, const nn::Layer& layer, const Duals& duals,
+                                const Directions& directions, std::span<const Index> chosen) {
+  Matrix<double> vectors(std::ssize(chosen), directions.vectors.cols);
+  for (Index j = 0; j < vectors.rows(); ++j)
+    std::ranges::copy(directions.vectors.row(chosen[static_cast<std::size_t>(j)]), vectors.row(j).begin());
+  Directions subset = directions;
+  subset.vectors = vectors.view();
+  BlockOfDirections block(comm, layer, duals, subset);
+  std::vector<double> captured(duals.state.size());
+  for (Index begin = 0; begin < vectors.rows(); begin += block_size) {
+    const Index count = std::min(block_size, vectors.rows() - begin);
+    const auto w = block.project(begin, count);
+    LaneSum nothing(comm, duals.lanes, 1, 1);
+    add_over_pairs(comm, duals, nothing, [&](Index first, Index n, MatrixView<double>) {
+      block.fill(first, n, count);
+      for (Index k = first; k < first + n; ++k) {
+        const auto at = static_cast<std::size_t>(k);
+        if (duals.state[at] != DualState::kept) continue;
+        for (double x : w.row(k)) captured[at] += x * x / (duals.norm[at] * duals.norm[at]);
+      }
+    });
+    double status = 0;
+    nothing.all_reduce({&status, 1, 1});
+  }
+  return captured;
+}
 
 Projected project(const Comm& comm, const nn::Layer& layer, const Duals& duals, const Directions& directions,
                   Index pairs) {

@@ -54,7 +54,7 @@ HDF5. This page is made from the table that dualscape itself writes by (`src/h5/
 - The attribute `filetype` of the file says what it is: `{}` or `{}`; `version` is [{}, {}]. Under one major version entries are only added.
 - Every dataset has the attributes `units` and `description`.
 - A name in angle brackets stands for a name of the deck. An attribute is written `object@name`; the file's own begin with `@`.
-- Dimensions: N selected training samples, T selected test samples, C classes, E evaluations, K pairs, M weights of a block, m computed eigenpairs, `out` and `in` the widths of a layer, L libraries.
+- Dimensions: N selected training samples, T selected test samples, C classes, E evaluations, K pairs, M weights of a block, m computed eigenpairs, q clusters of them, `out` and `in` the widths of a layer, L libraries.
 - Units: `loss` is the unit of the loss function (nats for cross-entropy), `weight` that of the weights, `input` that of the samples in their source, `1` a pure number.
 - Positions count from 0.
 )";

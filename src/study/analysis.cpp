@@ -250,7 +250,15 @@ std::vector<LayerDuality> decompose_gap(const Comm& comm, const nn::Network& net
                                  .vectors = spectrum.vectors.view(),
                                  .partition = Partition(spectrum.size, comm.size()),
                                  .weight_offset = 0,
-                                 .complete = spectrum.complete()};
+                                 .complete = spectrum.complete(),
+                                 .clusters = spectrum.clusters,
+                                 .upper = spectrum.upper};
+  const duality::DecompositionOptions options{.sharp = config.duality->sharp,
+                                              .sharp_by = config.duality->sharp_by,
+                                              .sharp_share = config.duality->sharp_share,
+                                              .resamples = config.duality->bootstrap,
+                                              .seed = config.seed,
+                                              .curvature = curvature.get()};
 
   std::vector<LayerDuality> results;
   for (const std::string& name : deck::analysed_layers(config)) {
@@ -262,8 +270,7 @@ std::vector<LayerDuality> decompose_gap(const Comm& comm, const nn::Network& net
     result.pairs = same_pairs ? results.front().pairs : make_pairs(comm, model, layer, data, config);
     result.duals = duality::make_duals(
         comm, model, layer, lanes_for(std::ssize(result.pairs), config.numerics), result.pairs, inputs);
-    result.decomposition = duality::decompose(comm, model, layer, result.duals, directions,
-                                              {.sharp = config.duality->sharp, .curvature = curvature.get()});
+    result.decomposition = duality::decompose(comm, model, layer, result.duals, directions, options);
     if (const Index dropped = result.decomposition.dropped_pairs; dropped > 0)
       log.warning(
           "{} of {} pairs have no dual weight at {} (its input is zero for the training partner) and are "

@@ -1,6 +1,9 @@
 #include "dualscape/study/result.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "dualscape/h5/format.hpp"
@@ -127,6 +130,46 @@ void add_directions(h5::OutputFile& file, const std::string& group, const std::v
   add_list(file, group + "/order_by_sigma_g", per.order_by_sigma_g);
 }
 
+void add_clusters(h5::OutputFile& file, const std::string& group, const duality::PerCluster& per) {
+  add_list(file, group + "/size", per.size);
+  add_list(file, group + "/eigenvalue", per.eigenvalue);
+  add_list(file, group + "/contribution", per.contribution);
+  add_list(file, group + "/sigma_w_squared", per.sigma_w_squared);
+  add_list(file, group + "/sigma_g_squared", per.sigma_g_squared);
+  add_list(file, group + "/mean_square_w", per.mean_square_w);
+  add_list(file, group + "/mean_square_g", per.mean_square_g);
+}
+
+void add_classes(h5::OutputFile& file, const std::string& group, const duality::ClassTotals& totals) {
+  add_list(file, group + "/pairs", totals.pairs);
+  for (std::size_t p = 0; p < duality::part_count; ++p)
+    add_list(file, fmt::format("{}/{}", group, duality::part_names[p]), totals.parts[p]);
+  const auto classes = std::ssize(totals.pairs);
+  file.add(group + "/confusion", totals.confusion.entries(), {classes, classes});
+  file.add(group + "/confusion_gap", totals.confusion_gap.entries(), {classes, classes});
+}
+
+void add_intervals(h5::OutputFile& file, const std::string& group, Index resamples,
+                   const std::vector<duality::Interval>& intervals) {
+  if (intervals.empty()) return;
+  file.attribute(group, "resamples", resamples);
+  for (std::size_t p = 0; p < duality::part_count; ++p) {
+    const std::array ends = {intervals[p].low, intervals[p].high};
+    add_list(file, fmt::format("{}/{}", group, duality::part_names[p]), ends);
+  }
+}
+
+void add_sharp(h5::OutputFile& file, const std::string& group, const duality::Decomposition& d,
+               const deck::Duality& asked) {
+  std::vector<std::uint8_t> sharp(d.directions.contribution.size());
+  for (Index n : d.sharp_directions) sharp[static_cast<std::size_t>(n)] = 1;
+  file.add(group + "/directions/sharp", std::span<const std::uint8_t>(sharp), {std::ssize(sharp)});
+  file.attribute(group, "sharp", std::ssize(d.sharp_directions));
+  file.attribute(group, "sharp_by", std::string(name_of(asked.sharp_by)));
+  file.attribute(group, "sharp_certified", d.sharp_certified);
+  file.attribute(group, "sharp_cuts_cluster", d.sharp_cuts_cluster);
+}
+
 void add_pairs(h5::OutputFile& file, const Comm& comm, const std::string& group, const LayerDuality& d) {
   std::vector<Index> test, train;
   std::vector<double> distance;
@@ -151,7 +194,6 @@ void add_shares(h5::OutputFile& file, const std::string& group, const duality::D
   add("complement", d.complement);
   add("sharp", d.sharp);
   add("flat", d.flat);
-  file.attribute(group, "sharp_certified", d.sharp_certified);
 }
 
 void add_identities(h5::OutputFile& file, const std::string& group, const duality::Decomposition& d,
@@ -171,10 +213,13 @@ void add_duality(h5::OutputFile& file, const Comm& comm, const Result& result, c
   const duality::Decomposition& d = layer.decomposition;
   const std::string group = "duality/" + layer.layer;
   add_directions(file, group + "/directions", result.spectrum->values, d.directions);
+  add_sharp(file, group, d, asked);
+  add_clusters(file, group + "/clusters", d.clusters);
+  add_classes(file, group + "/classes", d.classes);
+  add_intervals(file, group + "/intervals", asked.bootstrap, d.intervals);
   add_pairs(file, comm, group + "/pairs", layer);
   file.attribute(group, "pairing", std::string(name_of(asked.pairing)));
   file.attribute(group, "anchor", std::string(name_of(asked.anchor)));
-  file.attribute(group, "sharp", asked.sharp);
   file.attribute(group, "matched_gap", d.matched_gap);
   file.attribute(group, "real_gap", result.losses.gap());
   file.attribute(group, "mean_abs_loss_gap", d.mean_abs_loss_gap);

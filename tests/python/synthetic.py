@@ -172,6 +172,11 @@ def _add_duality(contents: Contents, random: np.random.Generator, basis: Array, 
         "test_index": np.arange(pairs), "train_index": random.integers(0, 60, pairs),
         "distance": 100 * random.random(pairs), "loss_gap": loss_gaps,
         "dual_norm": norms}.items()})
+    sharp_directions = np.zeros(count, np.uint8)
+    sharp_directions[order[:sharp]] = 1
+    contents.datasets[f"{group}/directions/sharp"] = sharp_directions
+    _add_clusters(contents, group, w, g)
+    _add_classes(contents, group, random, loss_gaps)
     sums = {"total": contribution.sum(), "complement": rest,
             "sharp": contribution[order[:sharp]].sum()}
     means = {"total": covariance.sum(), "complement": 0.9 * rest,
@@ -183,6 +188,7 @@ def _add_duality(contents: Contents, random: np.random.Generator, basis: Array, 
     matched = float(loss_gaps.mean())
     contents.set_attributes(
         group, pairing="nearest-input", anchor="test", sharp=sharp, matched_gap=matched,
+        sharp_by="count", sharp_cuts_cluster=False,
         real_gap=matched - 1e-3, mean_abs_loss_gap=float(np.abs(loss_gaps).mean()),
         partner_loss=2e-3, sharp_certified=count == size, unresolved=0.0, zero_duals=0,
         dropped_pairs=3, kept_pairs=pairs, exactness=2e-15, weight_norm=12.5,
@@ -192,3 +198,39 @@ def _add_duality(contents: Contents, random: np.random.Generator, basis: Array, 
     if count == size:
         contents.set_attributes(group, identity_size=4e-15, identity_sharpness=5e-15,
                                 identity_curvature=6e-15)
+
+
+def _add_clusters(contents: Contents, group: str, w: Array, g: Array) -> None:
+    cluster = contents.datasets["spectrum/dense2/clusters"]
+    values = {"size": np.ones(cluster.size), "eigenvalue": contents.datasets["spectrum/dense2/eigenvalues"],
+              "contribution": np.mean(w * g, axis=0),
+              "sigma_w_squared": w.var(axis=0), "sigma_g_squared": g.var(axis=0),
+              "mean_square_w": np.mean(w**2, axis=0), "mean_square_g": np.mean(g**2, axis=0)}
+    sums = {name: np.bincount(cluster, weights=value) for name, value in values.items()}
+    sums["eigenvalue"] /= sums["size"]
+    sums["size"] = sums["size"].astype(np.int64)
+    contents.datasets.update({f"{group}/clusters/{name}": value for name, value in sums.items()})
+
+
+def _add_classes(contents: Contents, group: str, random: np.random.Generator,
+                 loss_gaps: Array) -> None:
+    """Add parts by class and intervals; all numbers but the counts and the gaps are made up."""
+    pairs = loss_gaps.size
+    label, before, after = random.integers(0, 3, (3, pairs))
+    table = np.zeros((2, 3, 3))
+    np.add.at(table[0], (before, after), 1)
+    np.add.at(table[1], (before, after), loss_gaps / pairs)
+    gaps = np.bincount(label, weights=loss_gaps, minlength=3) / pairs
+    shares = {"matched_gap": 1.0, "total": 0.9, "complement": 0.1, "sharp": 0.7, "flat": 0.3,
+              "unresolved": 0.0}
+    contents.datasets.update({f"{group}/classes/{name}": share * gaps
+                              for name, share in shares.items()})
+    contents.datasets.update({
+        f"{group}/classes/pairs": np.bincount(label, minlength=3),
+        f"{group}/classes/confusion": table[0].astype(np.int64),
+        f"{group}/classes/confusion_gap": table[1]})
+    error = loss_gaps.std() / np.sqrt(pairs)
+    contents.datasets.update({
+        f"{group}/intervals/{name}": share * (loss_gaps.mean() + error * np.array([-2.0, 2.0]))
+        for name, share in shares.items()})
+    contents.set_attributes(f"{group}/intervals", resamples=1000)

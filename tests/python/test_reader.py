@@ -23,6 +23,9 @@ def reader_of(result: Result, group: str) -> Any:
             "loss": result.losses, "spectrum/dense2": result.spectra["dense2"],
             "duality/dense2": result.dualities["dense2"],
             "duality/dense2/directions": result.dualities["dense2"].directions,
+            "duality/dense2/clusters": result.dualities["dense2"].clusters,
+            "duality/dense2/classes": result.dualities["dense2"].classes,
+            "duality/dense2/intervals": result.dualities["dense2"].intervals,
             "duality/dense2/pairs": result.dualities["dense2"].pairs}[group]
 
 

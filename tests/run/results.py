@@ -78,6 +78,7 @@ def expected_entries(contents: Contents, deck: dict[str, Any]) -> dict[str, str]
         "the anchor is `test` and no pair was dropped":
             duality and duality.get("anchor", "test") == "test"
             and all(contents[f"duality/{name}@dropped_pairs"] == 0 for name in analysed),
+        "`duality.bootstrap` is above 0": duality and duality.get("bootstrap", 1000) > 0,
         "the layer has a bias": deck["network"].get("bias", False),
     }
     entries = {}

@@ -26,6 +26,8 @@ DECKS: dict[str, dict[str, Any]] = {
     "whole-network": {"network": BIAS, "spectrum": {"block": "all"}},
     "every-layer": {"network": BIAS, "spectrum": {"block": "all", "which": "all"},
                     "duality": {"layer": "all"}},
+    "sharp-by-share": {"duality": {"sharp_by": "share", "sharp_share": 0.5, "bootstrap": 0}},
+    "sharp-by-eigenvalue": {"duality": {"sharp_by": "eigenvalue", "bootstrap": 50}},
     "two-layers": {"spectrum": {"block": ["dense1", "dense2"]},
                    "duality": {"layer": ["dense2", "dense1"], "pairing": "nearest-activity"}},
     "whole-network-all": {"spectrum": {"block": "all", "which": "all"}},
@@ -91,7 +93,7 @@ def check_accounts(contents: results.Contents, precision: float) -> None:
         scale = np.mean(np.abs(gap))
         per = results.group(duality, "directions")
         order = per["order_by_sigma_g"]
-        sharp = order[:duality["@sharp"]]
+        sharp = per["sharp"] == 1
 
         assert duality["@kept_pairs"] == gap.size
         assert duality["@mean_abs_loss_gap"] == pytest.approx(scale, rel=1e-14)
@@ -107,6 +109,21 @@ def check_accounts(contents: results.Contents, precision: float) -> None:
         assert duality["@flat_contribution"] == pytest.approx(
             duality["@matched_gap"] - duality["@unresolved"] - duality["@sharp_contribution"], **near)
         assert duality["@real_gap"] == contents["loss@gap"]
+        assert duality["@sharp"] == np.sum(sharp)
+        if duality["@sharp_by"] != "eigenvalue":
+            assert np.all(sharp[order[:duality["@sharp"]]])
+        assert np.sum(duality["clusters/contribution"]) == pytest.approx(
+            duality["@total_contribution"], **near)
+        for part, attribute in (("matched_gap", "matched_gap"), ("unresolved", "unresolved"),
+                                *((part, part + "_contribution")
+                                  for part in ("total", "complement", "sharp", "flat"))):
+            value = duality["@" + attribute]
+            assert np.sum(duality["classes/" + part]) == pytest.approx(value, **near)
+            if "intervals/" in duality:
+                low, high = duality["intervals/" + part]
+                assert low <= value <= high
+        assert np.sum(duality["classes/pairs"]) == np.sum(duality["classes/confusion"]) == gap.size
+        assert np.sum(duality["classes/confusion_gap"]) == pytest.approx(np.mean(gap), **near)
         assert np.all(np.diff(per["sigma_g"][order]) <= 0)
         assert sorted(order) == list(range(order.size))
         assert np.all(np.diff(per["eigenvalue"]) <= 0)

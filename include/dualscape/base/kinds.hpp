@@ -25,6 +25,8 @@ enum class Curvature { hessian, gauss_newton, fisher, empirical_fisher };
 enum class Which { largest, smallest, both, all };
 enum class PairingKind { nearest_input, nearest_activity, random };
 enum class Anchor { test, train };
+enum class SharpBy { count, eigenvalue, share };
+enum class DualOperator { gap, dual_covariance, dual_moment, secant_covariance, secant_moment };
 enum class Precision { double_, single };
 enum class LayerKind { dense };
 enum class StudyMode { grid, zip };
@@ -49,6 +51,10 @@ template <>
 std::span<const Choice<PairingKind>> choices<PairingKind>();
 template <>
 std::span<const Choice<Anchor>> choices<Anchor>();
+template <>
+std::span<const Choice<SharpBy>> choices<SharpBy>();
+template <>
+std::span<const Choice<DualOperator>> choices<DualOperator>();
 template <>
 std::span<const Choice<Precision>> choices<Precision>();
 template <>

@@ -83,6 +83,9 @@ struct Duality {
   PairingKind pairing = PairingKind::nearest_input;
   Anchor anchor = Anchor::test;
   Index sharp = 10;
+  SharpBy sharp_by = SharpBy::count;
+  double sharp_share = 0.9;
+  Index bootstrap = 1000;
 
   bool operator==(const Duality&) const = default;
 };

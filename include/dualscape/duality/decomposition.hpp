@@ -5,8 +5,10 @@
 #include <vector>
 
 #include "dualscape/base/comm.hpp"
+#include "dualscape/base/kinds.hpp"
 #include "dualscape/base/linear_operator.hpp"
 #include "dualscape/base/matrix.hpp"
+#include "dualscape/duality/accounts.hpp"
 #include "dualscape/duality/duals.hpp"
 
 /// The gap between test and training loss, split over the eigenvectors of a curvature operator. For pair k
@@ -27,12 +29,23 @@ struct Directions {
   Partition partition;                   ///< of the block
   Index weight_offset = 0;               ///< where the layer's weight starts in the block
   bool complete = false;                 ///< m = block size
+  std::span<const Index> clusters = {};  ///< m: cluster of each direction, ascending; none: each its own
+  Index upper = 0;                       ///< the first `upper` are the largest of the block's eigenvalues
 };
 
 /// One entry a direction, in the order of the eigenvalues.
 struct PerDirection {
   std::vector<double> mean_w, mean_g, sigma_w, sigma_g, correlation, contribution, contribution_bound;
   std::vector<Index> order_by_sigma_g;  ///< positions, largest sigma_g first
+};
+
+/// Sums over the directions of each cluster of eigenvalues: within one, the single directions are any basis
+/// of the space they span, and only such sums mean something.
+struct PerCluster {
+  std::vector<Index> size;         ///< directions
+  std::vector<double> eigenvalue;  ///< mean over the directions
+  std::vector<double> contribution, sigma_w_squared, sigma_g_squared;
+  std::vector<double> mean_square_w, mean_square_g;  ///< sums of sigma^2 + mean^2
 };
 
 /// A part of the gap: whole, and without the product of the means (the published curves' form).
@@ -43,15 +56,23 @@ struct Share {
 
 struct Decomposition {
   PerDirection directions;
-  double matched_gap = 0;        ///< mean Dl_k
-  double mean_abs_loss_gap = 0;  ///< mean |Dl_k|: the scale of rounding in every account
-  double partner_loss = 0;       ///< mean loss of the training partners
-  Share total;                   ///< over the directions computed
-  Share complement;              ///< over all others, computed on its own
-  Share sharp;                   ///< the first directions by sigma_g
-  Share flat;                    ///< the other computed ones and the complement
-  bool sharp_certified = false;  ///< no direction outside the computed ones could be among the sharp
-  double unresolved = 0;         ///< share of pairs with a zero dual
+  PerCluster clusters;
+  PairAccounts accounts;
+  ClassTotals classes;
+  std::vector<Interval> intervals;      ///< one for each Part; empty without resamples
+  double matched_gap = 0;               ///< mean Dl_k
+  double mean_abs_loss_gap = 0;         ///< mean |Dl_k|: the scale of rounding in every account
+  double partner_loss = 0;              ///< mean loss of the training partners
+  Share total;                          ///< over the directions computed
+  Share complement;                     ///< over all others, computed on its own
+  Share sharp;                          ///< the directions of sharp_directions
+  Share flat;                           ///< the other computed ones and the complement
+  std::vector<Index> sharp_directions;  ///< positions, as the options choose them
+  double secant_variance = 0;           ///< sum of sigma_g^2 over the whole space
+  bool sharp_reached = false;           ///< the computed directions were enough for the choice
+  bool sharp_certified = false;         ///< no direction outside the computed ones could be among the sharp
+  bool sharp_cuts_cluster = false;      ///< a cluster of eigenvalues is sharp in part
+  double unresolved = 0;                ///< share of pairs with a zero dual
   Index kept_pairs = 0, zero_duals = 0, dropped_pairs = 0;
   double exactness = 0;  ///< largest |loss(x', W) - loss(x, W*)|
   double weight_norm = 0;
@@ -75,7 +96,11 @@ struct Decomposition {
 };
 
 struct DecompositionOptions {
-  Index sharp = 10;
+  Index sharp = 10;  ///< directions of the sharp part, chosen by their number
+  SharpBy sharp_by = SharpBy::count;
+  double sharp_share = 0.9;  ///< of the sum of sigma_g^2 over the whole space, for SharpBy::share
+  Index resamples = 0;       ///< of the bootstrap; 0: no intervals
+  std::uint64_t seed = 1;    ///< of the bootstrap
   /// The operator of the directions, for the identity that ties eigenvalues to eigenvectors; may be null.
   const LinearOperator* curvature = nullptr;
 };

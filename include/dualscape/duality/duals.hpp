@@ -29,16 +29,20 @@ enum class DualState : std::uint8_t {
 struct Duals {
   Lanes lanes;
   std::vector<DualState> state;
-  Matrix<double> activity;           ///< a: pairs x in
-  Matrix<double> response;           ///< r = W (a' - a): pairs x out; zero for zero and dropped duals
-  Matrix<double> difference;         ///< a' - a: pairs x in
-  std::vector<double> inverse;       ///< 1 / |a|^2; zero for zero and dropped duals
-  std::vector<double> norm;          ///< |DW| = |r| / |a|; zero for zero and dropped duals
-  std::vector<double> loss_gap;      ///< Dl = loss(x') - loss(x)
-  std::vector<double> partner_loss;  ///< loss(x)
-  std::vector<double> exactness;     ///< |loss(x', W) - loss(x, W*)|; zero for dropped pairs
-  std::vector<double> second_order;  ///< grad_z l . r + r^T M r / 2 at the training partner
-  Index first = 0;                   ///< position of this rank's first pair among all K
+  Matrix<double> activity;            ///< a: pairs x in
+  Matrix<double> response;            ///< r = W (a' - a): pairs x out; zero for zero and dropped duals
+  Matrix<double> difference;          ///< a' - a: pairs x in
+  std::vector<double> inverse;        ///< 1 / |a|^2; zero for zero and dropped duals
+  std::vector<double> norm;           ///< |DW| = |r| / |a|; zero for zero and dropped duals
+  std::vector<double> loss_gap;       ///< Dl = loss(x') - loss(x)
+  std::vector<double> partner_loss;   ///< loss(x)
+  std::vector<double> exactness;      ///< |loss(x', W) - loss(x, W*)|; zero for dropped pairs
+  std::vector<double> second_order;   ///< grad_z l . r + r^T M r / 2 at the training partner
+  std::vector<Index> test;            ///< position of the test sample
+  std::vector<int> label;             ///< class of both samples
+  std::vector<int> test_prediction;   ///< class of the test sample's largest logit, the first of several
+  std::vector<int> train_prediction;  ///< and of the training sample's
+  Index first = 0;                    ///< position of this rank's first pair among all K
 
   Index count() const { return std::ssize(state); }
 };

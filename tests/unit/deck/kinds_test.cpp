@@ -33,6 +33,9 @@ TEST(Kinds, HaveTheNamesUsersRelyOn) {
   EXPECT_THAT(names<Which>(), ElementsAre("largest", "smallest", "both", "all"));
   EXPECT_THAT(names<PairingKind>(), ElementsAre("nearest-input", "nearest-activity", "random"));
   EXPECT_THAT(names<Anchor>(), ElementsAre("test", "train"));
+  EXPECT_THAT(names<SharpBy>(), ElementsAre("count", "eigenvalue", "share"));
+  EXPECT_THAT(names<DualOperator>(),
+              ElementsAre("gap", "dual-covariance", "dual-moment", "secant-covariance", "secant-moment"));
   EXPECT_THAT(names<Precision>(), ElementsAre("double", "single"));
   EXPECT_THAT(names<LayerKind>(), ElementsAre("dense"));
   EXPECT_THAT(names<StudyMode>(), ElementsAre("grid", "zip"));

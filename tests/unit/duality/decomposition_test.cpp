@@ -234,6 +234,53 @@ TEST(Decompose, SpreadsSurviveALargeCommonOffset) {
   }
 }
 
+/// The decomposition at layer `at` of a ReLU network without bias, its second layer's weight times s and the
+/// third's divided by s: the same function of the inputs.
+Decomposition rescaled(const Comm& comm, Index at, double s) {
+  Problem problem(Activation::relu, Loss::cross_entropy, false);
+  for (Index l : {1, 2}) {
+    const nn::Layer& layer_l = problem.network.layer(l);
+    for (double& w : std::span(problem.parameters)
+                         .subspan(static_cast<std::size_t>(layer_l.weight_offset),
+                                  static_cast<std::size_t>(layer_l.weight_size)))
+      w *= l == 1 ? s : 1 / s;
+  }
+  problem.model.set_parameters(problem.parameters);
+  const Index size = problem.network.layer(at).weight_size;
+  const Basis basis(comm, problem, at, size);
+  Directions directions = basis.directions();
+  return decompose(comm, problem.model, at, problem.duals(comm, at, problem.pairs(comm)), directions, {});
+}
+
+TEST(Decompose, RescalingAPairOfLayersByTwoKeepsEveryContributionToTheBit) {
+  const Comm comm(MPI_COMM_WORLD);
+  for (Index at : {1, 2}) {
+    const auto before = rescaled(comm, at, 1), after = rescaled(comm, at, 2);
+    const double s = at == 1 ? 2 : 0.5;
+    EXPECT_EQ(before.directions.contribution, after.directions.contribution);
+    EXPECT_EQ(before.matched_gap, after.matched_gap);
+    EXPECT_EQ(before.sharp.whole, after.sharp.whole);
+    for (std::size_t n = 0; n < before.directions.sigma_w.size(); ++n) {
+      EXPECT_EQ(s * before.directions.sigma_w[n], after.directions.sigma_w[n]);
+      EXPECT_EQ(before.directions.sigma_g[n] / s, after.directions.sigma_g[n]);
+    }
+  }
+}
+
+TEST(Decompose, RescalingAPairOfLayersKeepsTheContributionsOfSeparatedDirections) {
+  const Comm comm(MPI_COMM_WORLD);
+  const double s = 3;
+  const auto before = rescaled(comm, 1, 1), after = rescaled(comm, 1, s);
+  // The largest five eigenvalues are well apart; the null space's directions are any basis of it.
+  for (std::size_t n = 0; n < 5; ++n) {
+    EXPECT_NEAR(before.directions.contribution[n], after.directions.contribution[n],
+                1e-10 * before.mean_abs_loss_gap);
+    EXPECT_NEAR(s * before.directions.sigma_w[n], after.directions.sigma_w[n],
+                1e-10 * before.activity_weighted_norm);
+  }
+  EXPECT_NEAR(before.total.whole, after.total.whole, 1e-13 * before.mean_abs_loss_gap);
+}
+
 TEST(Decompose, IsTheSameAtAnyNumberOfRanks) {
   const Comm comm(MPI_COMM_WORLD);
   const Comm self(MPI_COMM_SELF);
