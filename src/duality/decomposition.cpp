@@ -141,35 +141,43 @@ void choose_sharp(Decomposition& d, const Directions& directions, const Decompos
                                               static_cast<Index>(asked) <= directions.upper);
 }
 
-bool cuts_cluster(const Decomposition& d, std::span<const Index> clusters) {
+/// The place of each direction's cluster among the clusters, whatever numbers they have.
+std::vector<std::size_t> cluster_places(const Directions& directions) {
+  std::vector<std::size_t> places(directions.values.size());
+  for (std::size_t n = 1; n < places.size(); ++n)
+    places[n] = places[n - 1] +
+                (directions.clusters.empty() || directions.clusters[n] != directions.clusters[n - 1] ? 1 : 0);
+  return places;
+}
+
+bool cuts_cluster(const Decomposition& d, const Directions& directions) {
+  const auto places = cluster_places(directions);
   std::vector<Index> sharp(d.clusters.size.size());
-  if (clusters.empty()) return false;
-  for (Index n : d.sharp_directions) ++sharp[static_cast<std::size_t>(clusters[static_cast<std::size_t>(n)])];
+  for (Index n : d.sharp_directions) ++sharp[places[static_cast<std::size_t>(n)]];
   for (std::size_t c = 0; c < sharp.size(); ++c)
     if (sharp[c] > 0 && sharp[c] < d.clusters.size[c]) return true;
   return false;
 }
 
 PerCluster cluster_sums(const PerDirection& per, const Directions& directions) {
+  const auto places = cluster_places(directions);
+  const std::size_t count = places.empty() ? 0 : places.back() + 1;
   PerCluster sums;
-  for (std::size_t n = 0; n < directions.values.size(); ++n) {
-    const bool begins =
-        n == 0 || directions.clusters.empty() || directions.clusters[n] != directions.clusters[n - 1];
-    if (begins) {
-      sums.size.push_back(0);
-      for (auto* values : {&sums.eigenvalue, &sums.contribution, &sums.sigma_w_squared, &sums.sigma_g_squared,
-                           &sums.mean_square_w, &sums.mean_square_g})
-        values->push_back(0);
-    }
-    ++sums.size.back();
-    sums.eigenvalue.back() += directions.values[n];
-    sums.contribution.back() += per.contribution[n];
-    sums.sigma_w_squared.back() += per.sigma_w[n] * per.sigma_w[n];
-    sums.sigma_g_squared.back() += per.sigma_g[n] * per.sigma_g[n];
-    sums.mean_square_w.back() += per.sigma_w[n] * per.sigma_w[n] + per.mean_w[n] * per.mean_w[n];
-    sums.mean_square_g.back() += per.sigma_g[n] * per.sigma_g[n] + per.mean_g[n] * per.mean_g[n];
+  sums.size.resize(count);
+  for (auto* values : {&sums.eigenvalue, &sums.contribution, &sums.sigma_w_squared, &sums.sigma_g_squared,
+                       &sums.mean_square_w, &sums.mean_square_g})
+    values->resize(count);
+  for (std::size_t n = 0; n < places.size(); ++n) {
+    const std::size_t c = places[n];
+    ++sums.size[c];
+    sums.eigenvalue[c] += directions.values[n];
+    sums.contribution[c] += per.contribution[n];
+    sums.sigma_w_squared[c] += per.sigma_w[n] * per.sigma_w[n];
+    sums.sigma_g_squared[c] += per.sigma_g[n] * per.sigma_g[n];
+    sums.mean_square_w[c] += per.sigma_w[n] * per.sigma_w[n] + per.mean_w[n] * per.mean_w[n];
+    sums.mean_square_g[c] += per.sigma_g[n] * per.sigma_g[n] + per.mean_g[n] * per.mean_g[n];
   }
-  for (std::size_t c = 0; c < sums.size.size(); ++c) sums.eigenvalue[c] /= static_cast<double>(sums.size[c]);
+  for (std::size_t c = 0; c < count; ++c) sums.eigenvalue[c] /= static_cast<double>(sums.size[c]);
   return sums;
 }
 
@@ -290,7 +298,7 @@ Decomposition decompose(const Comm& comm, const nn::Model<double>& model, Index 
     d.sharp.without_means += projected.covariance[static_cast<std::size_t>(n)];
   }
   d.clusters = cluster_sums(per, directions);
-  d.sharp_cuts_cluster = cuts_cluster(d, directions.clusters);
+  d.sharp_cuts_cluster = cuts_cluster(d, directions);
   d.accounts = make_accounts(comm, duals, projected.captured,
                              captured_by(comm, at, duals, directions, d.sharp_directions));
   d.classes = class_totals(d.accounts, static_cast<int>(model.network().layers().back().out));

@@ -10,6 +10,7 @@
 #include "dualscape/base/error.hpp"
 #include "dualscape/base/progress.hpp"
 #include "dualscape/data/shard.hpp"
+#include "dualscape/duality/weight_space.hpp"
 #include "dualscape/h5/input.hpp"
 #include "dualscape/operators/block.hpp"
 #include "dualscape/operators/curvature.hpp"
@@ -138,6 +139,26 @@ std::vector<duality::Pair> make_pairs(const Comm& comm, const nn::Model<double>&
   if (integral)
     for (auto& match : matches) match.distance /= scale;
   return duality::as_pairs(matches, asked.anchor);
+}
+
+/// Whether no direction outside the computed ones has a larger sigma_g than the last sharp one: its square
+/// against the largest eigenvalue of the secant covariance projected off the computed directions.
+bool certify_sharp(const Comm& comm, const LayerDuality& result, const duality::Directions& directions,
+                   const deck::Config& config) {
+  const duality::Decomposition& d = result.decomposition;
+  if (d.sharp_certified || !d.sharp_reached || d.sharp_directions.empty() ||
+      config.duality->sharp_by == SharpBy::eigenvalue)
+    return d.sharp_certified;
+  const auto& sigma = d.directions.sigma_g;
+  const double last = std::pow(sigma[static_cast<std::size_t>(d.sharp_directions.back())], 2);
+  double rest = d.secant_variance;
+  for (double value : sigma) rest -= value * value;
+  if (rest <= last) return true;  // The trace bounds the eigenvalue.
+  const duality::WeightOperator secants(comm, result.duals, DualOperator::secant_covariance,
+                                        directions.partition, directions.weight_offset);
+  const duality::OffSubspace outside(secants, directions.vectors);
+  const auto found = spectrum::compute(outside, {.count = 1, .tolerance = 1e-6, .seed = config.seed});
+  return found.as_asked() && found.values.front() + found.value_bounds.front() <= last;
 }
 
 }  // namespace
@@ -271,6 +292,7 @@ std::vector<LayerDuality> decompose_gap(const Comm& comm, const nn::Network& net
     result.duals = duality::make_duals(
         comm, model, layer, lanes_for(std::ssize(result.pairs), config.numerics), result.pairs, inputs);
     result.decomposition = duality::decompose(comm, model, layer, result.duals, directions, options);
+    result.decomposition.sharp_certified = certify_sharp(comm, result, directions, config);
     if (const Index dropped = result.decomposition.dropped_pairs; dropped > 0)
       log.warning(
           "{} of {} pairs have no dual weight at {} (its input is zero for the training partner) and are "

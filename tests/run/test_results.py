@@ -261,3 +261,27 @@ def test_idx_files_hold_the_same_data(program: Program, packed: bool) -> None:
     write_idx(program.folder / "idx", packed=packed)
     (idx,) = run(program, 2, data={"source": "idx", "path": "idx"})
     check_same(hdf5, {**idx, "data@source": hdf5["data@source"]})
+
+
+def test_what_is_certified_to_be_sharp_is_sharp_among_all_directions(program: Program) -> None:
+    write_deck(program.folder / "deck.toml")
+
+    def duality(name: str, *settings: str) -> results.Contents:
+        program.succeed("run", "deck.toml", "--output", name, *settings)
+        return results.group(results.read(program.folder / name / "result.h5"), "duality/dense2")
+
+    whole = duality("all", "--set", "spectrum.which=all")
+    largest = np.sort(whole["directions/sigma_g"])[::-1]
+    certified = []
+    for count in (4, 8, 20, 41):
+        for sharp in (1, 4):
+            part = duality(f"{count}-{sharp}", "--set", f"spectrum.count={count}", "--set", f"duality.sharp={sharp}")
+            certified.append(part["@sharp_certified"])
+            if certified[-1]:
+                chosen = part["directions/sigma_g"][part["directions/order_by_sigma_g"][:sharp]]
+                assert chosen == pytest.approx(largest[:sharp], rel=1e-6)
+            if count == 41:
+                # One direction is left: the test is exact.
+                left = whole["directions/sigma_g"][-1]
+                assert certified[-1] == (left <= np.sort(part["directions/sigma_g"])[-sharp])
+    assert {0, 1} == set(certified)

@@ -29,8 +29,9 @@ struct Directions {
   Partition partition;                   ///< of the block
   Index weight_offset = 0;               ///< where the layer's weight starts in the block
   bool complete = false;                 ///< m = block size
-  std::span<const Index> clusters = {};  ///< m: cluster of each direction, ascending; none: each its own
-  Index upper = 0;                       ///< the first `upper` are the largest of the block's eigenvalues
+  /// m: number of each direction's cluster, ascending, numbers may be left out; none: each its own
+  std::span<const Index> clusters = {};
+  Index upper = 0;  ///< the first `upper` are the largest of the block's eigenvalues
 };
 
 /// One entry a direction, in the order of the eigenvalues.
@@ -70,9 +71,10 @@ struct Decomposition {
   std::vector<Index> sharp_directions;  ///< positions, as the options choose them
   double secant_variance = 0;           ///< sum of sigma_g^2 over the whole space
   bool sharp_reached = false;           ///< the computed directions were enough for the choice
-  bool sharp_certified = false;         ///< no direction outside the computed ones could be among the sharp
-  bool sharp_cuts_cluster = false;      ///< a cluster of eigenvalues is sharp in part
-  double unresolved = 0;                ///< share of pairs with a zero dual
+  /// Known here for a complete basis and for SharpBy::eigenvalue; else false, though a test may show it.
+  bool sharp_certified = false;     ///< no direction outside the computed ones could be among the sharp
+  bool sharp_cuts_cluster = false;  ///< a cluster of eigenvalues is sharp in part
+  double unresolved = 0;            ///< share of pairs with a zero dual
   Index kept_pairs = 0, zero_duals = 0, dropped_pairs = 0;
   double exactness = 0;  ///< largest |loss(x', W) - loss(x, W*)|
   double weight_norm = 0;
