@@ -1,9 +1,12 @@
 #include "dualscape/base/progress.hpp"
 
+#include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 namespace dualscape {
@@ -14,6 +17,18 @@ using namespace std::chrono_literals;
 constexpr auto redraw_every = 100ms;
 constexpr auto line_every = 10s;
 
+/// Whether a person watches. Open MPI gives its ranks a terminal of their own, wherever its own output goes:
+/// that of the launcher, which started this process, tells.
+bool on_terminal() {
+  if (isatty(STDOUT_FILENO) != 1) return false;
+  if (std::getenv("OMPI_COMM_WORLD_RANK") == nullptr) return true;
+  const int parent = ::open(fmt::format("/proc/{}/fd/1", getppid()).c_str(), O_WRONLY | O_NOCTTY | O_CLOEXEC);
+  if (parent < 0) return false;
+  const bool terminal = isatty(parent) == 1;
+  ::close(parent);
+  return terminal;
+}
+
 }  // namespace
 
 Progress::Progress(Log& log, std::string label, std::string unit, double total)
@@ -21,7 +36,7 @@ Progress::Progress(Log& log, std::string label, std::string unit, double total)
       label_(std::move(label)),
       unit_(std::move(unit)),
       total_(total),
-      terminal_(log.speaks() && isatty(STDOUT_FILENO) == 1),
+      terminal_(log.speaks() && on_terminal()),
       start_(std::chrono::steady_clock::now()),
       last_(start_) {}
 
