@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <optional>
 
 #include "dualscape/base/blas.hpp"
 #include "dualscape/base/error.hpp"
@@ -294,8 +295,9 @@ void run(const Comm& comm, const deck::Config& config, const RunOptions& options
   log.info("{}", title);
   Start start = prepare(comm, config);
   log.info("{}", describe(start.data));
+  std::optional<FolderLock> lock;
   on_root(comm, [&] {
-    folder.open(options.deck_original, resolved, options.force);
+    lock.emplace(folder.open(options.deck_original, resolved, options.force));
     log.open_file(folder.log());
     folder.set_status(Progression::running, "");
   });

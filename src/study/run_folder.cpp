@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <array>
@@ -121,11 +122,25 @@ void RunFolder::check(const std::string& deck_resolved_now, bool resume, bool fo
                     path_.string(), what, first_difference(deck, now)));
 }
 
-void RunFolder::open(const std::string& deck_original_now, const std::string& deck_resolved_now,
-                     bool force) const {
+FolderLock::FolderLock(const fs::path& folder)
+    : descriptor_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
+  if (descriptor_ < 0 || ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+  ::close(descriptor_);
+  throw UsageError(fmt::format("directory '{}' is in use: another run is at work in it", folder.string()));
+}
+
+FolderLock::~FolderLock() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+FolderLock::FolderLock(FolderLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+FolderLock RunFolder::open(const std::string& deck_original_now, const std::string& deck_resolved_now,
+                           bool force) const {
   std::error_code error;
   fs::create_directories(path_, error);
   if (error) fail(path_, error.message());
+  FolderLock lock(path_);
   if (force) {
     // The status goes last: a folder is never taken for a finished one that it no longer is.
     remove_checkpoints();
@@ -133,6 +148,7 @@ void RunFolder::open(const std::string& deck_original_now, const std::string& de
   }
   write_file(deck_original(), deck_original_now);
   write_file(deck_resolved(), deck_resolved_now);
+  return lock;
 }
 
 void RunFolder::set_status(Progression progression, const std::string& message) const {

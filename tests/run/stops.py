@@ -10,7 +10,7 @@ import results
 from decks import write_data, write_deck
 from program import Program
 
-EPOCHS = 2500
+EPOCHS = 4000
 
 LONG: dict[str, dict[str, Any]] = {
     # Epochs of half a millisecond, more than a second in all.

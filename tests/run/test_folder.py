@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,20 @@ def test_other_files_of_the_folder_are_kept(program: Program) -> None:
     program.succeed("run", "deck.toml")
     program.succeed("run", "deck.toml", "--force")
     assert (program.folder / "out/notes").read_text() == "mine"
+
+
+def test_a_second_run_is_kept_out_while_the_first_is_at_work(program: Program, ranks: int) -> None:
+    # Without an end, but for the signal.
+    write_deck(program.folder / "deck.toml", training={"max_epochs": 10**7, "stop_loss": 0.0})
+    first = program.start("run", "deck.toml", ranks=ranks)
+    first.wait_until((program.folder / "out/status").exists, "it had a status")
+    program.fail(2, "run", "deck.toml", ranks=ranks, said="holds an unfinished run")
+    for option in ("--resume", "--force"):
+        program.fail(2, "run", "deck.toml", option, ranks=ranks,
+                     said="directory 'out' is in use: another run is at work in it")
+    first.send(signal.SIGTERM)
+    check_failure(first.finish(), 5, "continue with --resume")
+    assert (program.folder / "out/training.h5").exists()
 
 
 class TestUnwritable:

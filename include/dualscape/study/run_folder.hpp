@@ -11,6 +11,22 @@ namespace dualscape::study {
 /// How far the run in a folder has come; the first word of its `status` file.
 enum class Progression { absent, running, done, interrupted, failed };
 
+/// Keeps other runs out of a folder while it lives, on file systems that can; released with the process,
+/// however that ends. Move-only.
+class FolderLock {
+ public:
+  /// Throws UsageError when another run has the folder.
+  explicit FolderLock(const std::filesystem::path& folder);
+  ~FolderLock();
+  FolderLock(FolderLock&& other) noexcept;
+  FolderLock& operator=(FolderLock&&) = delete;
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+ private:
+  int descriptor_ = -1;
+};
+
 /// A run is a folder: deck.original, deck.resolved, log, status, result.h5, and while it is under way the
 /// checkpoints of its stages. Every file appears whole or not at all. Not collective: rank 0 uses it alone.
 class RunFolder {
@@ -36,8 +52,8 @@ class RunFolder {
   void check(const std::string& deck_resolved, bool resume, bool force) const;
 
   /// Makes the folder ready for a run and writes both decks; `force` removes what an earlier run left. Throws
-  /// ComputationError when it cannot be written.
-  void open(const std::string& deck_original, const std::string& deck_resolved, bool force) const;
+  /// UsageError when another run is at work in it, ComputationError when it cannot be written.
+  FolderLock open(const std::string& deck_original, const std::string& deck_resolved, bool force) const;
 
   /// Replaces the status file: the word of `progression`, then `message`.
   void set_status(Progression progression, const std::string& message) const;
