@@ -129,6 +129,18 @@ class Spectrum(Node):
                 f"{self.which}")
 
 
+class OperatorSpectrum(Spectrum):
+    """Extreme eigenpairs of an operator made of the dual weights, with what certifies them."""
+
+    alignment_commutator = _attribute("alignment_commutator",
+                                      "Commutator with the curvature: 0, alike, to sqrt 2.")
+    alignment_diagonal = _attribute("alignment_diagonal",
+                                    "Share on the diagonal in the curvature's basis: 1, alike.")
+
+    def _describe(self) -> str:
+        return f"{self.converged} of {self.requested} eigenpairs, {self.which}"
+
+
 class Directions(Node):
     """The decomposition along the eigenvectors, in the order of the eigenvalues, (m) each."""
 
@@ -275,6 +287,19 @@ class Duality(Node):
     def intervals(self) -> Intervals | None:
         """How far the parts would vary with other pairs; None without a bootstrap."""
         return Intervals(self.member("intervals")) if "intervals" in self else None
+
+    @cached_property
+    def operators(self) -> dict[str, OperatorSpectrum]:
+        """Eigenpairs of operators made of the dual weights, by name; empty when none was asked for."""
+        if "operators" not in self:
+            return {}
+        members = self.member("operators")
+        return {name: OperatorSpectrum(members[name]) for name in members}
+
+    @cached_property
+    def co_spectrum(self) -> Array | None:
+        """Eigenvalues of curvature times dual covariance, (K) [loss]; None when not computed."""
+        return self.array("co_spectrum") if "co_spectrum" in self else None
 
     @cached_property
     def pairs(self) -> Pairs:

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <set>
+#include <span>
 
 namespace dualscape::deck {
 
@@ -160,6 +162,11 @@ class CrossCheck {
     if (sound("spectrum") && !config_.spectrum)
       problems_.add(nearest_origin(root_, "duality"), "duality",
                     "table [duality] needs a table [spectrum]: the gap is decomposed along its eigenvectors");
+    const auto& operators = config_.duality->operators;
+    for (std::size_t i = 0; sound("duality.operators") && i < operators.size(); ++i)
+      if (std::ranges::count(std::span(operators).first(i), operators[i]) > 0)
+        complain(fmt::format("duality.operators[{}]", i),
+                 fmt::format("names \"{}\" again", name_of(operators[i])));
     if (!sound("duality.layer") || !names_known()) return;
     const auto& layers = config_.duality->layer;
     if (layers.empty()) complain("duality.layer", "must name at least one layer");

@@ -172,7 +172,23 @@ Table<Duality> duality_keys() {
           {.help = "Resamples of the pairs behind the 95 % intervals of the gap and its parts; a test sample "
                    "goes with all its pairs. 0: no intervals.",
            .limits = at_least(0),
-           .unit = "resamples"});
+           .unit = "resamples"})
+      .key("operators", &Duality::operators,
+           {.help =
+                "Operators on the layer's weight, made of the dual weights DW, whose extreme eigenpairs are "
+                "computed too, to `spectrum.tolerance`; each once."})
+      .key("operator_count", &Duality::operator_count,
+           {.help =
+                "Eigenpairs of each of `operators`: the largest, of `gap` as many of the smallest too. All "
+                "of them when the weight has at most four times as many entries.",
+            .limits = at_least(1),
+            .unit = "eigenpairs"})
+      .key(
+          "co_spectrum", &Duality::co_spectrum,
+          {.help = "Largest number of pairs for which the eigenvalues of curvature times dual covariance are "
+                   "computed, from a matrix of pairs x pairs. 0: never.",
+           .limits = at_least(0),
+           .unit = "pairs"});
 }
 
 Table<Numerics> numerics_keys() {

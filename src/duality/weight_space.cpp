@@ -1,6 +1,7 @@
 #include "dualscape/duality/weight_space.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "dualscape/base/blas.hpp"
 #include "projection.hpp"
@@ -125,6 +126,31 @@ void OffSubspace::apply(ConstMultiVector in, MultiVector out) const {
   project(inside.view());
   inner_.apply(inside.view(), out);
   project(out);
+}
+
+Alignment align(std::span<const double> values, ConstMultiVector vectors, const LinearOperator& b) {
+  const Index m = vectors.rows;
+  Matrix<double> forms(m, m);
+  Matrix<double> products(std::min(vectors_at_once, m), vectors.cols);
+  for (Index first = 0; first < m; first += vectors_at_once) {
+    const Index count = std::min(vectors_at_once, m - first);
+    b.apply(vectors.rows_from(first, count), products.top(count));
+    gemm<double>(Op::none, Op::transpose, 1.0, products.top(count), vectors, 0.0,
+                 forms.view().rows_from(first, count));
+  }
+  MPI_Allreduce(MPI_IN_PLACE, forms.data(), static_cast<int>(m * m), MPI_DOUBLE, MPI_SUM, b.comm().get());
+  double square = 0, diagonal = 0, commutator = 0;
+  for (Index i = 0; i < m; ++i)
+    for (Index j = 0; j < m; ++j) {
+      const double entry = forms(i, j) * forms(i, j);
+      const double apart = values[static_cast<std::size_t>(i)] - values[static_cast<std::size_t>(j)];
+      square += entry;
+      diagonal += i == j ? entry : 0.0;
+      commutator += apart * apart * entry;
+    }
+  const double scale = norm(values) * std::sqrt(square);
+  return {.commutator = scale > 0 ? std::sqrt(commutator) / scale : 0.0,
+          .diagonal = square > 0 ? diagonal / square : 0.0};
 }
 
 std::vector<double> co_spectrum(const LinearOperator& curvature, const Duals& duals, Index weight_offset) {

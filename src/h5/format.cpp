@@ -55,7 +55,7 @@ HDF5. This page is made from the table that dualscape itself writes by (`src/h5/
 - Every dataset has the attributes `units` and `description`.
 - A name in angle brackets stands for a name of the deck. An attribute is written `object@name`; the file's own begin with `@`.
 - Dimensions: N selected training samples, T selected test samples, C classes, E evaluations, K pairs, M weights of a block, m computed eigenpairs, q clusters of them, `out` and `in` the widths of a layer, L libraries.
-- Units: `loss` is the unit of the loss function (nats for cross-entropy), `weight` that of the weights, `input` that of the samples in their source, `1` a pure number.
+- Units: `loss` is the unit of the loss function (nats for cross-entropy), `weight` that of the weights, `operator` that of an operator's values (loss for `gap`, weight^2 for dual weights, loss^2/weight^2 for secants), `input` that of the samples in their source, `1` a pure number.
 - Positions count from 0.
 )";
 

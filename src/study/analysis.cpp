@@ -293,6 +293,13 @@ std::vector<LayerDuality> decompose_gap(const Comm& comm, const nn::Network& net
         comm, model, layer, lanes_for(std::ssize(result.pairs), config.numerics), result.pairs, inputs);
     result.decomposition = duality::decompose(comm, model, layer, result.duals, directions, options);
     result.decomposition.sharp_certified = certify_sharp(comm, result, directions, config);
+    result.operators = find_operator_spectra(comm, result.duals, directions, config);
+    for (const OperatorSpectrum& found : result.operators)
+      if (!found.spectrum.as_asked())
+        log.warning("{} at {}: only {} of {} eigenpairs converged ({})", name_of(found.kind), name,
+                    found.spectrum.converged(), found.spectrum.requested, found.spectrum.reason);
+    if (result.decomposition.kept_pairs + result.decomposition.zero_duals <= config.duality->co_spectrum)
+      result.co_spectrum = duality::co_spectrum(*curvature, result.duals, directions.weight_offset);
     if (const Index dropped = result.decomposition.dropped_pairs; dropped > 0)
       log.warning(
           "{} of {} pairs have no dual weight at {} (its input is zero for the training partner) and are "

@@ -92,9 +92,8 @@ void scatter_rows(const Comm& comm, const std::filesystem::path& path, const std
                  comm.get());
 }
 
-void add_spectrum(h5::OutputFile& file, const Comm& comm, const std::string& block,
+void add_spectrum(h5::OutputFile& file, const Comm& comm, const std::string& group,
                   const spectrum::Spectrum& s, bool eigenvectors) {
-  const std::string group = "spectrum/" + block;
   add_list(file, group + "/eigenvalues", s.values);
   add_list(file, group + "/residuals", s.residuals);
   add_list(file, group + "/value_bounds", s.value_bounds);
@@ -159,6 +158,17 @@ void add_intervals(h5::OutputFile& file, const std::string& group, Index resampl
   }
 }
 
+void add_operators(h5::OutputFile& file, const Comm& comm, const std::string& layer_group,
+                   const LayerDuality& layer, bool eigenvectors) {
+  for (const OperatorSpectrum& found : layer.operators) {
+    const std::string group = fmt::format("{}/operators/{}", layer_group, name_of(found.kind));
+    add_spectrum(file, comm, group, found.spectrum, eigenvectors);
+    file.attribute(group, "alignment_commutator", found.alignment.commutator);
+    file.attribute(group, "alignment_diagonal", found.alignment.diagonal);
+  }
+  if (!layer.co_spectrum.empty()) add_list(file, layer_group + "/co_spectrum", layer.co_spectrum);
+}
+
 void add_sharp(h5::OutputFile& file, const std::string& group, const duality::Decomposition& d,
                const deck::Duality& asked) {
   std::vector<std::uint8_t> sharp(d.directions.contribution.size());
@@ -209,7 +219,8 @@ void add_identities(h5::OutputFile& file, const std::string& group, const dualit
 }
 
 void add_duality(h5::OutputFile& file, const Comm& comm, const Result& result, const LayerDuality& layer,
-                 const deck::Duality& asked) {
+                 const deck::Config& config) {
+  const deck::Duality& asked = *config.duality;
   const duality::Decomposition& d = layer.decomposition;
   const std::string group = "duality/" + layer.layer;
   add_directions(file, group + "/directions", result.spectrum->values, d.directions);
@@ -217,6 +228,7 @@ void add_duality(h5::OutputFile& file, const Comm& comm, const Result& result, c
   add_clusters(file, group + "/clusters", d.clusters);
   add_classes(file, group + "/classes", d.classes);
   add_intervals(file, group + "/intervals", asked.bootstrap, d.intervals);
+  add_operators(file, comm, group, layer, config.output.eigenvectors);
   add_pairs(file, comm, group + "/pairs", layer);
   file.attribute(group, "pairing", std::string(name_of(asked.pairing)));
   file.attribute(group, "anchor", std::string(name_of(asked.anchor)));
@@ -255,12 +267,11 @@ void write_result(const Comm& comm, const std::filesystem::path& path, const nn:
   if (result.history) add_history(file, *result.history);
   add_losses(file, result.losses);
   if (result.spectrum) {
-    const std::string block = operators::block_name(origin.config.spectrum->block);
-    add_spectrum(file, comm, block, *result.spectrum, origin.config.output.eigenvectors);
-    file.attribute("spectrum/" + block, "operator", std::string(name_of(origin.config.spectrum->curvature)));
+    const std::string group = "spectrum/" + operators::block_name(origin.config.spectrum->block);
+    add_spectrum(file, comm, group, *result.spectrum, origin.config.output.eigenvectors);
+    file.attribute(group, "operator", std::string(name_of(origin.config.spectrum->curvature)));
   }
-  for (const LayerDuality& layer : result.dualities)
-    add_duality(file, comm, result, layer, *origin.config.duality);
+  for (const LayerDuality& layer : result.dualities) add_duality(file, comm, result, layer, origin.config);
   file.commit();
 }
 
@@ -303,7 +314,7 @@ train::State read_training(const Comm& comm, const std::filesystem::path& path, 
 void write_spectrum(const Comm& comm, const std::filesystem::path& path, const std::string& block,
                     const spectrum::Spectrum& spectrum) {
   h5::OutputFile file(comm, path, format::checkpoint_filetype);
-  add_spectrum(file, comm, block, spectrum, true);
+  add_spectrum(file, comm, "spectrum/" + block, spectrum, true);
   file.commit();
 }
 

@@ -177,6 +177,7 @@ def _add_duality(contents: Contents, random: np.random.Generator, basis: Array, 
     contents.datasets[f"{group}/directions/sharp"] = sharp_directions
     _add_clusters(contents, group, w, g)
     _add_classes(contents, group, random, loss_gaps)
+    _add_gap_operator(contents, group, duals / norms[:, None], loss_gaps)
     sums = {"total": contribution.sum(), "complement": rest,
             "sharp": contribution[order[:sharp]].sum()}
     means = {"total": covariance.sum(), "complement": 0.9 * rest,
@@ -234,3 +235,20 @@ def _add_classes(contents: Contents, group: str, random: np.random.Generator,
         f"{group}/intervals/{name}": share * (loss_gaps.mean() + error * np.array([-2.0, 2.0]))
         for name, share in shares.items()})
     contents.set_attributes(f"{group}/intervals", resamples=1000)
+
+
+def _add_gap_operator(contents: Contents, group: str, unit_duals: Array, loss_gaps: Array) -> None:
+    matrix = unit_duals.T @ (loss_gaps[:, None] * unit_duals) / loss_gaps.size
+    values, vectors = np.linalg.eigh(matrix)
+    count = values.size
+    path = f"{group}/operators/gap"
+    contents.datasets.update({
+        f"{path}/eigenvalues": values[::-1], f"{path}/residuals": np.full(count, 1e-17),
+        f"{path}/value_bounds": np.full(count, 1e-16), f"{path}/angle_bounds": np.full(count, 1e-9),
+        f"{path}/clusters": np.arange(count), f"{path}/eigenvectors": vectors.T[::-1],
+        f"{group}/co_spectrum": np.geomspace(1e-2, 1e-12, loss_gaps.size)})
+    contents.set_attributes(
+        path, which="all", requested=count, converged=count, reason="dense", matvecs=2 * count,
+        seconds=0.5, check_matvecs=0, upper=count, cluster_cut=False, orthogonality_defect=2e-15,
+        symmetry_defect=1e-16, norm_estimate=float(values[-1]), alignment_commutator=0.4,
+        alignment_diagonal=0.6)

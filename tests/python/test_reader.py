@@ -23,6 +23,7 @@ def reader_of(result: Result, group: str) -> Any:
             "loss": result.losses, "spectrum/dense2": result.spectra["dense2"],
             "duality/dense2": result.dualities["dense2"],
             "duality/dense2/directions": result.dualities["dense2"].directions,
+            "duality/dense2/operators/gap": result.dualities["dense2"].operators["gap"],
             "duality/dense2/clusters": result.dualities["dense2"].clusters,
             "duality/dense2/classes": result.dualities["dense2"].classes,
             "duality/dense2/intervals": result.dualities["dense2"].intervals,
@@ -35,7 +36,8 @@ def entries_of_format_page() -> set[str]:
             for line in FORMAT_PAGE.read_text(encoding="utf-8").splitlines()
             if line.startswith("| `")]
     names = {row[0].strip("`") for row in rows if row[-1] != "a checkpoint"}
-    return {name.replace("<layer>", "dense2").replace("<block>", "dense2") for name in names
+    return {name.replace("<layer>", "dense2").replace("<block>", "dense2")
+            .replace("<operator>", "gap") for name in names
             if not name.endswith("/")}
 
 

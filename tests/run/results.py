@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,10 @@ def expected_entries(contents: Contents, deck: dict[str, Any]) -> dict[str, str]
             duality and duality.get("anchor", "test") == "test"
             and all(contents[f"duality/{name}@dropped_pairs"] == 0 for name in analysed),
         "`duality.bootstrap` is above 0": duality and duality.get("bootstrap", 1000) > 0,
+        "`duality.operators` names it": duality and bool(duality.get("operators")),
+        "`duality.operators` names it and `output.eigenvectors` is true":
+            duality and bool(duality.get("operators")) and deck["output"].get("eigenvectors", True),
+        "there are at most `duality.co_spectrum` kept pairs": duality and "co_spectrum" in duality,
         "the layer has a bias": deck["network"].get("bias", False),
     }
     entries = {}
@@ -86,8 +91,9 @@ def expected_entries(contents: Contents, deck: dict[str, Any]) -> dict[str, str]
         if not holds[condition]:
             continue
         names = layers if path.startswith("model") else analysed
-        for name in names if "<layer>" in path else [""]:
-            entries[path.replace("<layer>", name)
+        operators = duality.get("operators", []) if duality and "<operator>" in path else [""]
+        for name, operator in product(names if "<layer>" in path else [""], operators):
+            entries[path.replace("<layer>", name).replace("<operator>", operator)
                     .replace("<block>", blocks[0].rstrip("/") if blocks else "")] = units
     return entries
 

@@ -28,6 +28,9 @@ DECKS: dict[str, dict[str, Any]] = {
                     "duality": {"layer": "all"}},
     "sharp-by-share": {"duality": {"sharp_by": "share", "sharp_share": 0.5, "bootstrap": 0}},
     "sharp-by-eigenvalue": {"duality": {"sharp_by": "eigenvalue", "bootstrap": 50}},
+    "operators": {"duality": {"operators": ["gap", "dual-covariance", "secant-moment"],
+                              "operator_count": 4, "co_spectrum": 90},
+                  "spectrum": {"which": "all"}},
     "two-layers": {"spectrum": {"block": ["dense1", "dense2"]},
                    "duality": {"layer": ["dense2", "dense1"], "pairing": "nearest-activity"}},
     "whole-network-all": {"spectrum": {"block": "all", "which": "all"}},
@@ -83,6 +86,30 @@ def check_same(one: results.Contents, other: results.Contents) -> None:
             assert np.all(np.abs(value - other[key]) <= bounds)
 
 
+def check_operators(duality: results.Contents) -> None:
+    """Check eigenpairs of operators on the layer's weight against the decomposition."""
+    for name, variances in (("dual-covariance", "sigma_w"), ("gap", "contribution")):
+        operator = results.group(duality, f"operators/{name}")
+        if not operator:
+            continue
+        values = operator["eigenvalues"]
+        assert operator["@converged"] == operator["@requested"] == values.size
+        assert np.all(operator["residuals"] <= 1e-7 * operator["@norm_estimate"])
+        # No direction carries more than the operator's own largest eigenvalue, and less than its smallest.
+        forms = duality[f"directions/{variances}"] ** (2 if variances == "sigma_w" else 1)
+        slack = 1e-9 * np.max(np.abs(values))
+        assert np.max(forms) <= values[0] + slack
+        if name == "gap":
+            assert operator["@which"] == "both"
+            assert np.min(forms) >= values[-1] - slack
+        assert 0 <= operator["@alignment_commutator"] <= 2**0.5
+        assert 0 <= operator["@alignment_diagonal"] <= 1
+    if "co_spectrum" in duality:
+        per = results.group(duality, "directions")
+        expected = np.sum(per["eigenvalue"] * per["sigma_w"] ** 2)
+        assert np.sum(duality["co_spectrum"]) == pytest.approx(expected, rel=1e-9)
+
+
 def check_accounts(contents: results.Contents, precision: float) -> None:
     """Check the decomposition's sums, from its own numbers."""
     for name in ("dense1", "dense2", "dense3"):
@@ -110,6 +137,7 @@ def check_accounts(contents: results.Contents, precision: float) -> None:
             duality["@matched_gap"] - duality["@unresolved"] - duality["@sharp_contribution"], **near)
         assert duality["@real_gap"] == contents["loss@gap"]
         assert duality["@sharp"] == np.sum(sharp)
+        check_operators(duality)
         if duality["@sharp_by"] != "eigenvalue":
             assert np.all(sharp[order[:duality["@sharp"]]])
         assert np.sum(duality["clusters/contribution"]) == pytest.approx(

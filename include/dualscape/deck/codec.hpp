@@ -150,6 +150,8 @@ struct Codec<std::optional<T>> {
 template <class T>
 struct Codec<std::vector<T>> {
   static std::string type() { return "list of " + Codec<T>::type() + "s"; }
+  static auto choices() requires requires { Codec<T>::choices(); }
+  { return Codec<T>::choices(); }
   static std::optional<std::vector<T>> read(const Input& input) {
     const auto* list = input.node.as<Node::List>();
     if (!list) {

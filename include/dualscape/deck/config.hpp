@@ -86,6 +86,9 @@ struct Duality {
   SharpBy sharp_by = SharpBy::count;
   double sharp_share = 0.9;
   Index bootstrap = 1000;
+  std::vector<DualOperator> operators;
+  Index operator_count = 10;
+  Index co_spectrum = 0;  ///< largest number of pairs; 0: none
 
   bool operator==(const Duality&) const = default;
 };

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "dualscape/base/kinds.hpp"
@@ -58,6 +59,17 @@ class OffSubspace final : public LinearOperator {
   const LinearOperator& inner_;
   ConstMultiVector basis_;
 };
+
+/// How two symmetric operators A and B lie to each other within a subspace P: alike when both have the same
+/// eigenvectors there.
+struct Alignment {
+  double commutator = 0;  ///< |[PAP, PBP]|_F / (|PAP|_F |PBP|_F): from 0, alike, to sqrt 2; 0 if one is zero
+  double diagonal = 0;    ///< share of |PBP|_F^2 on the diagonal in A's eigenbasis: 1, alike; 0 if B is zero
+};
+
+/// Of A, with these eigenvalues and eigenvectors (as rows), and `b`, in the span of the eigenvectors. @note
+/// Collective
+Alignment align(std::span<const double> values, ConstMultiVector vectors, const LinearOperator& b);
 
 /// The K eigenvalues, descending, of D^T H D / K with D the centred dual weights of the K kept pairs: the
 /// nonzero ones are those of H S_w, which no linear reparametrisation of the weights changes. H acts on

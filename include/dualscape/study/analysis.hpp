@@ -12,6 +12,7 @@
 #include "dualscape/duality/decomposition.hpp"
 #include "dualscape/nn/linearisation.hpp"
 #include "dualscape/spectrum/spectrum.hpp"
+#include "dualscape/study/dual_operators.hpp"
 
 /// The stages of a run after training, each a function of the deck, the data and the weights.
 namespace dualscape::study {
@@ -54,6 +55,8 @@ struct LayerDuality {
   std::vector<duality::Pair> pairs;
   duality::Duals duals;
   duality::Decomposition decomposition;
+  std::vector<OperatorSpectrum> operators;  ///< those of duality.operators
+  std::vector<double> co_spectrum;          ///< empty when not asked for, or with too many pairs
 };
 /// One entry for each layer the deck asks for, in the order of the deck. @note Collective
 std::vector<LayerDuality> decompose_gap(const Comm& comm, const nn::Network& network,

@@ -161,6 +161,19 @@ TEST(Duality, TakesAListOfLayersOrAll) {
           "dense2, dense3; did you mean 'dense1'?"));
 }
 
+TEST(Duality, NamesEachOperatorOnce) {
+  const auto operators = [](const std::string& value) {
+    return with("[duality]\nlayer = 'dense2'\noperators = " + value + "\n[spectrum]\nblock = 'all'\n");
+  };
+  EXPECT_THAT(operators("['gap', 'dual-covariance']"), IsEmpty());
+  EXPECT_THAT(operators("['gap', 'dual-moment', 'gap']"),
+              ElementsAre("deck.toml:7: key 'duality.operators[2]' names \"gap\" again"));
+  EXPECT_THAT(
+      operators("['gaps']"),
+      ElementsAre("deck.toml:7: key 'duality.operators[0]' must be one of: gap, dual-covariance, "
+                  "dual-moment, secant-covariance, secant-moment; found \"gaps\"; did you mean 'gap'?"));
+}
+
 TEST(Duality, AllAreTheLayersOfTheBlock) {
   const auto layers = [](const std::string& block) {
     return analysed_layers(read_deck("[training]\n[duality]\nlayer = 'all'\n[spectrum]\nblock = " + block +

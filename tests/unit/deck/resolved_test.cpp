@@ -18,7 +18,16 @@ Config unusual() {
   config.training = {0.1 + 0.2, 0.9, 100, 17, 1e-300, 0.5, {WeightDecayKind::norm, 1e5, 3}};
   config.spectrum = {
       Curvature::empirical_fisher, {"first", "second+bias"}, Which::both, 3, 1.7976931348623157e308};
-  config.duality = {{"second"}, PairingKind::random, Anchor::train, 4, SharpBy::share, 1.0 / 3.0, 7};
+  config.duality = {{"second"},
+                    PairingKind::random,
+                    Anchor::train,
+                    4,
+                    SharpBy::share,
+                    1.0 / 3.0,
+                    7,
+                    {DualOperator::secant_moment, DualOperator::gap},
+                    3,
+                    500};
   config.numerics = {Precision::single, 4, (1ull << 40) + 1, 16, 100};
   config.output = {"runs/é", false};
   config.study = {10, 2, StudyMode::zip, {}};

@@ -110,6 +110,32 @@ TEST(OffSubspace, LeavesWhatTheSubspaceDoesNotSee) {
   for (std::size_t n = 0; n < inner.size(); ++n) EXPECT_NEAR(rest[n], n < 6 ? 0.0 : inner[n], 1e-13 * scale);
 }
 
+TEST(Align, MeasuresTheCommutatorAndTheDiagonal) {
+  const Comm comm(MPI_COMM_WORLD);
+  const Case c(comm);
+  // Against dense products, over the whole space.
+  const auto linearisation = c.problem.linearisation(comm);
+  const auto hessian = operators::make_curvature<double>(
+      Curvature::hessian, linearisation, operators::select_block(c.problem.network, {"dense2"}));
+  const auto h = Basis::dense(*hessian);
+  const auto op = c.op(comm, DualOperator::gap);
+  const auto q = Basis::dense(op);
+  Matrix<double> commutator(size, size);
+  gemm<double>(Op::none, Op::none, 1.0, h.view(), q.view(), 0.0, commutator.view());
+  gemm<double>(Op::none, Op::none, -1.0, q.view(), h.view(), 1.0, commutator.view());
+  const auto alignment = align(c.basis.values, c.basis.vectors.view(), op);
+  EXPECT_NEAR(alignment.commutator, norm(commutator.entries()) / (norm(h.entries()) * norm(q.entries())),
+              1e-13);
+  double diagonal = 0;
+  for (double contribution : c.d.directions.contribution) diagonal += contribution * contribution;
+  EXPECT_NEAR(alignment.diagonal, diagonal / dot(q.entries(), q.entries()), 1e-13);
+  EXPECT_GT(alignment.commutator, 1e-3);
+
+  const auto itself = align(c.basis.values, c.basis.vectors.view(), *hessian);
+  EXPECT_NEAR(itself.commutator, 0.0, 1e-13);
+  EXPECT_NEAR(itself.diagonal, 1.0, 1e-13);
+}
+
 TEST(CoSpectrum, IsTheSpectrumOfCurvatureTimesDualCovariance) {
   const Comm comm(MPI_COMM_WORLD);
   const Case c(comm);
