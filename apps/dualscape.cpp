@@ -15,6 +15,7 @@
 #include "dualscape/base/comm.hpp"
 #include "dualscape/base/error.hpp"
 #include "dualscape/base/log.hpp"
+#include "dualscape/base/memory.hpp"
 #include "dualscape/base/signals.hpp"
 #include "dualscape/deck/reader.hpp"
 #include "dualscape/deck/reference.hpp"
@@ -185,6 +186,7 @@ int dispatch(const Comm& comm, Log& log, std::span<char* const> argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  keep_freed_memory();
   MPI_Init(&argc, &argv);
   // A limit on the size of files is to arrive as a failed write, not as a signal that ends the program.
   std::signal(SIGXFSZ, SIG_IGN);
