@@ -224,7 +224,8 @@ class Duality(Node):
     """The generalization gap through the activity-weight duality at one layer."""
 
     pairing = _attribute("pairing", "How partners were chosen.")
-    anchor = _attribute("anchor", "The set each of whose samples has one pair.")
+    anchor = _attribute("anchor", "The set whose samples each have their pairs.")
+    neighbours = _attribute("neighbours", "Pairs of each of these samples.")
     sharp = _attribute("sharp", "Directions that make the sharp part.")
     sharp_by = _attribute("sharp_by", "How they are chosen.")
     sharp_cuts_cluster = _attribute("sharp_cuts_cluster", "Whether a cluster is sharp in part.")

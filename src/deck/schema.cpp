@@ -157,6 +157,12 @@ Table<Duality> duality_keys() {
            .required = true})
       .key("pairing", &Duality::pairing, {.help = "How a sample finds its partner in the other set."})
       .key("anchor", &Duality::anchor, {.help = "Which set's samples look for a partner."})
+      .key(
+          "neighbours", &Duality::neighbours,
+          {.help = "Partners of each sample, the nearest ones, each in a pair of its own: all means are over "
+                   "all pairs. With `random`, drawn that many times.",
+           .limits = at_least(1),
+           .unit = "partners"})
       .key("sharp", &Duality::sharp,
            {.help =
                 "Number of directions that make up the sharp part of the gap: the first ones by descending "

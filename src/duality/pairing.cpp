@@ -41,19 +41,27 @@ std::map<int, std::vector<Index>> by_class(const Side& side) {
 }
 
 void check_partners(const Side& anchors, const std::map<int, std::vector<Index>>& partners,
-                    const std::string& anchor_name, const std::string& partner_name) {
-  for (std::size_t i = 0; i < anchors.positions.size(); ++i)
-    if (!partners.contains(anchors.labels[i]))
+                    const std::string& anchor_name, const std::string& partner_name, Index neighbours) {
+  for (std::size_t i = 0; i < anchors.positions.size(); ++i) {
+    const auto found = partners.find(anchors.labels[i]);
+    if (found == partners.end())
       throw DataError(
           fmt::format("{} sample {} has no partner: no {} sample is of its class (number {} of data.classes)",
                       anchor_name, anchors.positions[i], partner_name, anchors.labels[i]));
+    if (std::ssize(found->second) < neighbours)
+      throw DataError(fmt::format(
+          "{} sample {} has too few partners: {} {} samples are of its class (number {} of data.classes), "
+          "duality.neighbours = {} are asked for",
+          anchor_name, anchors.positions[i], found->second.size(), partner_name, anchors.labels[i],
+          neighbours));
+  }
 }
 
-/// The anchors of one rank and class with the best partner so far.
+/// The anchors of one rank and class with the best partners so far.
 class Search {
  public:
-  Search(Matrix<double> anchors, bool integral)
-      : anchors_(std::move(anchors)), integral_(integral), best_(static_cast<std::size_t>(anchors_.rows())) {
+  Search(Matrix<double> anchors, bool integral, Index neighbours)
+      : anchors_(std::move(anchors)), integral_(integral), best_(anchors_.rows(), neighbours) {
     for (Index i = 0; i < anchors_.rows(); ++i) norms_.push_back(squared_norm(anchors_.row(i)));
   }
 
@@ -69,9 +77,10 @@ class Search {
     }
   }
 
-  Match match(Index i, Index position) const {
-    const Best& best = best_[static_cast<std::size_t>(i)];
-    return {.anchor = position, .partner = best.partner, .distance = std::sqrt(best.squared)};
+  /// The matches of anchor i, which is at `position`, the nearest first.
+  void append(Index i, Index position, std::vector<Match>& matches) const {
+    for (const Best& best : best_.row(i))
+      matches.push_back({.anchor = position, .partner = best.partner, .distance = std::sqrt(best.squared)});
   }
 
  private:
@@ -82,7 +91,7 @@ class Search {
 
   void settle(Index i, std::span<const double> products, const Matrix<double>& partners,
               std::span<const double> norms, std::span<const Index> positions) {
-    Best& best = best_[static_cast<std::size_t>(i)];
+    const std::span<Best> best = best_.row(i);
     const double own = norms_[static_cast<std::size_t>(i)];
     for (std::size_t j = 0; j < norms.size(); ++j) {
       double squared = own + norms[j] + products[j];
@@ -91,17 +100,21 @@ class Search {
         // computed anew.
         const double rounding = 4.0 * static_cast<double>(anchors_.cols() + 2) *
                                 std::numeric_limits<double>::epsilon() * (own + norms[j]);
-        if (squared - rounding >= best.squared) continue;
+        if (squared - rounding >= best.back().squared) continue;
         squared = squared_distance(anchors_.row(i), partners.row(static_cast<Index>(j)));
       }
-      if (squared < best.squared) best = {.squared = squared, .partner = positions[j]};
+      if (squared >= best.back().squared) continue;
+      // Behind those that are equally near: they have lower positions.
+      const auto place = std::ranges::upper_bound(best, squared, {}, &Best::squared);
+      std::shift_right(place, best.end(), 1);
+      *place = {.squared = squared, .partner = positions[j]};
     }
   }
 
   Matrix<double> anchors_;
   bool integral_;
   std::vector<double> norms_;
-  std::vector<Best> best_;
+  Matrix<Best> best_;  ///< anchors x neighbours, ascending
 };
 
 /// Every rank's matches on every rank, in the order of their anchors.
@@ -116,48 +129,51 @@ std::vector<Match> share(const Comm& comm, const std::vector<Match>& own) {
   }
   std::vector<Match> all(static_cast<std::size_t>(total) / sizeof(Match));
   MPI_Allgatherv(own.data(), bytes, MPI_BYTE, all.data(), counts.data(), starts.data(), MPI_BYTE, comm.get());
-  std::ranges::sort(all, {}, &Match::anchor);
+  std::ranges::stable_sort(all, {}, &Match::anchor);
   return all;
 }
 
 }  // namespace
 
 std::vector<Match> nearest(const Comm& comm, const Side& anchors, const Side& partners, bool integral,
-                           const std::string& anchor_name, const std::string& partner_name) {
+                           const std::string& anchor_name, const std::string& partner_name,
+                           Index neighbours) {
   const auto partner_classes = by_class(partners);
-  check_partners(anchors, partner_classes, anchor_name, partner_name);
+  check_partners(anchors, partner_classes, anchor_name, partner_name, neighbours);
   std::vector<Match> own;
   for (const auto& [label, positions] : by_class(anchors)) {
     const Partition split(std::ssize(positions), comm.size());
     const auto mine = std::span(positions).subspan(static_cast<std::size_t>(split.begin(comm.rank())),
                                                    static_cast<std::size_t>(split.count(comm.rank())));
-    Search search(anchors.rows(mine), integral);
+    Search search(anchors.rows(mine), integral, neighbours);
     const std::span candidates(partner_classes.at(label));
     for (std::size_t first = 0; first < candidates.size(); first += block_size) {
       const auto block =
           candidates.subspan(first, std::min<std::size_t>(block_size, candidates.size() - first));
       search.compare(partners.rows(block), block);
     }
-    for (std::size_t i = 0; i < mine.size(); ++i) own.push_back(search.match(static_cast<Index>(i), mine[i]));
+    for (std::size_t i = 0; i < mine.size(); ++i) search.append(static_cast<Index>(i), mine[i], own);
   }
   return share(comm, own);
 }
 
 std::vector<Match> random_match(const Comm& comm, const Side& anchors, const Side& partners,
                                 std::uint64_t seed, const std::string& anchor_name,
-                                const std::string& partner_name) {
+                                const std::string& partner_name, Index neighbours) {
   const auto partner_classes = by_class(partners);
-  check_partners(anchors, partner_classes, anchor_name, partner_name);
-  const Random random(seed, Stream::pairing);
+  check_partners(anchors, partner_classes, anchor_name, partner_name, 1);
   const Partition split(std::ssize(anchors.positions), comm.size());
   std::vector<Match> own;
   std::vector<Index> anchor_positions, partner_positions;
   for (Index i = split.begin(comm.rank()); i < split.end(comm.rank()); ++i) {
     const auto at = static_cast<std::size_t>(i);
     const auto& candidates = partner_classes.at(anchors.labels[at]);
-    anchor_positions.push_back(anchors.positions[at]);
-    partner_positions.push_back(
-        candidates[random.below(static_cast<std::uint64_t>(anchors.positions[at]), candidates.size())]);
+    for (Index j = 0; j < neighbours; ++j) {
+      const Random random(seed, Stream::pairing, static_cast<std::uint32_t>(j));
+      anchor_positions.push_back(anchors.positions[at]);
+      partner_positions.push_back(
+          candidates[random.below(static_cast<std::uint64_t>(anchors.positions[at]), candidates.size())]);
+    }
   }
   const auto left = anchors.rows(anchor_positions);
   const auto right = partners.rows(partner_positions);

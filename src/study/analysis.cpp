@@ -133,9 +133,11 @@ std::vector<duality::Pair> make_pairs(const Comm& comm, const nn::Model<double>&
   const auto& anchor_name = from_test ? test_name : train_name;
   const auto& partner_name = from_test ? train_name : test_name;
   const bool integral = !by_activity && data.train.rows.is_integer() && data.test.rows.is_integer();
-  auto matches = asked.pairing == PairingKind::random
-                     ? duality::random_match(comm, anchors, partners, config.seed, anchor_name, partner_name)
-                     : duality::nearest(comm, anchors, partners, integral, anchor_name, partner_name);
+  auto matches =
+      asked.pairing == PairingKind::random
+          ? duality::random_match(comm, anchors, partners, config.seed, anchor_name, partner_name,
+                                  asked.neighbours)
+          : duality::nearest(comm, anchors, partners, integral, anchor_name, partner_name, asked.neighbours);
   if (integral)
     for (auto& match : matches) match.distance /= scale;
   return duality::as_pairs(matches, asked.anchor);
@@ -194,11 +196,17 @@ void check_labels(const data::Dataset& data, const deck::Config& config) {
   const bool from_test = config.duality->anchor == Anchor::test;
   const auto& anchors = from_test ? test : train;
   const auto& partners = from_test ? train : test;
-  for (std::size_t c = 0; c < data.classes.size(); ++c)
-    if (anchors[c] > 0 && partners[c] == 0)
-      throw DataError(fmt::format("class {} has {} {} samples to be paired, but no {} sample",
-                                  data.classes[c], anchors[c], from_test ? "test" : "training",
-                                  from_test ? "correctly labelled training" : "test"));
+  const std::string partner_name = from_test ? "correctly labelled training" : "test";
+  const Index needed = config.duality->pairing == PairingKind::random ? 1 : config.duality->neighbours;
+  for (std::size_t c = 0; c < data.classes.size(); ++c) {
+    if (anchors[c] == 0 || partners[c] >= needed) continue;
+    throw DataError(fmt::format("class {} has {} {} samples to be paired, but {}", data.classes[c],
+                                anchors[c], from_test ? "test" : "training",
+                                partners[c] == 0
+                                    ? fmt::format("no {} sample", partner_name)
+                                    : fmt::format("only {} {} samples, fewer than duality.neighbours = {}",
+                                                  partners[c], partner_name, needed)));
+  }
 }
 
 void check_spectrum(const nn::Network& network, const deck::Config& config) {

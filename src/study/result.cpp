@@ -232,6 +232,7 @@ void add_duality(h5::OutputFile& file, const Comm& comm, const Result& result, c
   add_pairs(file, comm, group + "/pairs", layer);
   file.attribute(group, "pairing", std::string(name_of(asked.pairing)));
   file.attribute(group, "anchor", std::string(name_of(asked.anchor)));
+  file.attribute(group, "neighbours", asked.neighbours);
   file.attribute(group, "matched_gap", d.matched_gap);
   file.attribute(group, "real_gap", result.losses.gap());
   file.attribute(group, "mean_abs_loss_gap", d.mean_abs_loss_gap);

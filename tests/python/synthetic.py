@@ -189,7 +189,7 @@ def _add_duality(contents: Contents, random: np.random.Generator, basis: Array, 
     matched = float(loss_gaps.mean())
     contents.set_attributes(
         group, pairing="nearest-input", anchor="test", sharp=sharp, matched_gap=matched,
-        sharp_by="count", sharp_cuts_cluster=False,
+        neighbours=1, sharp_by="count", sharp_cuts_cluster=False,
         real_gap=matched - 1e-3, mean_abs_loss_gap=float(np.abs(loss_gaps).mean()),
         partner_loss=2e-3, sharp_certified=count == size, unresolved=0.0, zero_duals=0,
         dropped_pairs=3, kept_pairs=pairs, exactness=2e-15, weight_norm=12.5,

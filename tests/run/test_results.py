@@ -31,6 +31,8 @@ DECKS: dict[str, dict[str, Any]] = {
     "operators": {"duality": {"operators": ["gap", "dual-covariance", "secant-moment"],
                               "operator_count": 4, "co_spectrum": 90},
                   "spectrum": {"which": "all"}},
+    "three-neighbours": {"duality": {"neighbours": 3}},
+    "three-random-partners": {"duality": {"neighbours": 3, "pairing": "random"}},
     "two-layers": {"spectrum": {"block": ["dense1", "dense2"]},
                    "duality": {"layer": ["dense2", "dense1"], "pairing": "nearest-activity"}},
     "whole-network-all": {"spectrum": {"block": "all", "which": "all"}},

@@ -88,6 +88,7 @@ struct Duality {
   Index bootstrap = 1000;
   std::vector<DualOperator> operators;
   Index operator_count = 10;
+  Index neighbours = 1;
   Index co_spectrum = 0;  ///< largest number of pairs; 0: none
 
   bool operator==(const Duality&) const = default;

@@ -33,20 +33,22 @@ struct Match {
   double distance = 0;
 };
 
-/// For each anchor the nearest partner of its class, by Euclidean distance, the lowest position on a tie; in
-/// the order of the anchors, on every rank. Distances come from |x|^2 + |y|^2 - 2 x.y as GEMMs over blocks of
-/// partners, so that memory is bounded by a block. With `integral` coordinates (pixels) that is exact in
-/// double; otherwise whatever rounding leaves undecided is settled by |x - y|^2. Throws DataError naming an
-/// anchor whose class has no partner; `anchor_name` and `partner_name` ("test", "training") say which sets
-/// are meant. @note Collective
+/// For each anchor its `neighbours` nearest partners of its class, by Euclidean distance, the lowest position
+/// on a tie; in the order of the anchors, the nearest first, on every rank. Distances come from |x|^2 + |y|^2
+/// - 2 x.y as GEMMs over blocks of partners, so that memory is bounded by a block. With `integral`
+/// coordinates (pixels) that is exact in double; otherwise whatever rounding leaves undecided is settled by
+/// |x - y|^2. Throws DataError naming an anchor whose class has too few partners; `anchor_name` and
+/// `partner_name` ("test", "training") say which sets are meant. @note Collective
 std::vector<Match> nearest(const Comm& comm, const Side& anchors, const Side& partners, bool integral,
-                           const std::string& anchor_name, const std::string& partner_name);
+                           const std::string& anchor_name, const std::string& partner_name,
+                           Index neighbours = 1);
 
-/// For each anchor a partner of its class drawn by the seed and the anchor's position. Distances are those of
+/// For each anchor `neighbours` partners of its class, each drawn on its own, by the seed and the anchor's
+/// position. Distances are those of
 /// the sides' coordinates. @note Collective
 std::vector<Match> random_match(const Comm& comm, const Side& anchors, const Side& partners,
                                 std::uint64_t seed, const std::string& anchor_name,
-                                const std::string& partner_name);
+                                const std::string& partner_name, Index neighbours = 1);
 
 /// Matches as pairs of a test and a training sample.
 std::vector<Pair> as_pairs(const std::vector<Match>& matches, Anchor anchor);

@@ -27,6 +27,7 @@ Config unusual() {
                     7,
                     {DualOperator::secant_moment, DualOperator::gap},
                     3,
+                    2,
                     500};
   config.numerics = {Precision::single, 4, (1ull << 40) + 1, 16, 100};
   config.output = {"runs/é", false};

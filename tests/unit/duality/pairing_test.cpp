@@ -72,6 +72,53 @@ TEST(Nearest, TellsNeighboursApartThatAGemmCannot) {
     EXPECT_EQ(match.partner, match.anchor);
 }
 
+TEST(Nearest, FindsTheNearestFewInTheirOrder) {
+  const Comm comm(MPI_COMM_WORLD);
+  const Problem problem;
+  constexpr Index neighbours = 4;
+  for (bool integral : {true, false}) {
+    const auto matches =
+        nearest(comm, problem.test(), problem.train(), integral, "test", "training", neighbours);
+    ASSERT_EQ(std::ssize(matches), neighbours * problem.test_count);
+    for (Index t = 0; t < problem.test_count; ++t) {
+      std::vector<std::pair<double, Index>> all;
+      for (Index i = t % 3; i < problem.train_count; i += 3)
+        all.emplace_back(distance(problem.test_x.row(t), problem.train_x.row(i)), i);
+      std::ranges::sort(all);
+      for (Index j = 0; j < neighbours; ++j) {
+        const Match& match = matches[static_cast<std::size_t>(neighbours * t + j)];
+        EXPECT_EQ(match.anchor, t);
+        EXPECT_EQ(match.partner, all[static_cast<std::size_t>(j)].second);
+        EXPECT_NEAR(match.distance, all[static_cast<std::size_t>(j)].first, 1e-12);
+      }
+    }
+  }
+}
+
+TEST(Nearest, TiesAmongAFewGoToTheLowestPositions) {
+  const Comm comm(MPI_COMM_WORLD);
+  Problem problem;
+  for (Index i = 0; i < problem.train_count; ++i)
+    for (Index f = 0; f < problem.features; ++f)
+      problem.train_x(i, f) = static_cast<double>((i % 3) * 50 + f);
+  const auto matches = nearest(comm, problem.test(), problem.train(), true, "test", "training", 3);
+  for (std::size_t m = 0; m < matches.size(); ++m)
+    EXPECT_EQ(matches[m].partner, matches[m].anchor % 3 + 3 * static_cast<Index>(m % 3));
+}
+
+TEST(Nearest, SaysWhenThereAreFewerThanAsked) {
+  const Comm comm(MPI_COMM_WORLD);
+  const Problem problem;
+  try {
+    nearest(comm, problem.test(), problem.train(), false, "test", "training", 14);
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const DataError& error) {
+    EXPECT_STREQ(error.what(),
+                 "test sample 1 has too few partners: 13 training samples are of its class (number 1 of "
+                 "data.classes), duality.neighbours = 14 are asked for");
+  }
+}
+
 TEST(Nearest, NamesTheAnchorWithoutAPartner) {
   const Comm comm(MPI_COMM_WORLD);
   Problem problem;
@@ -101,6 +148,21 @@ TEST(RandomMatch, StaysInTheClassAndDependsOnTheSeedAlone) {
     differs = differs || matches[i].partner != other[i].partner;
   }
   EXPECT_TRUE(differs);
+}
+
+TEST(RandomMatch, DrawsSeveralPartnersOfWhichTheFirstIsThatOfOne) {
+  const Comm comm(MPI_COMM_WORLD);
+  const Problem problem;
+  const auto one = random_match(comm, problem.test(), problem.train(), 5, "test", "training");
+  const auto three = random_match(comm, problem.test(), problem.train(), 5, "test", "training", 3);
+  ASSERT_EQ(three.size(), 3 * one.size());
+  std::size_t differing = 0;
+  for (std::size_t i = 0; i < one.size(); ++i) {
+    EXPECT_EQ(three[3 * i].partner, one[i].partner);
+    EXPECT_EQ(three[3 * i + 2].anchor, one[i].anchor);
+    differing += three[3 * i].partner != three[3 * i + 1].partner;
+  }
+  EXPECT_GT(differing, one.size() / 2);
 }
 
 TEST(AsPairs, PutsTestAndTrainingWhereTheyBelong) {
