@@ -44,8 +44,12 @@ class Running:
         self.command = " ".join(command)
         self.ranks = ranks
         self._files: list[IO[bytes]] = [tempfile.TemporaryFile(), tempfile.TemporaryFile()]
+        # Open MPI's processes meet in a folder of the user's that two of them must not make at the same
+        # moment: each command gets one of its own.
+        self._session = tempfile.TemporaryDirectory(prefix="ds", ignore_cleanup_errors=True)
         self.process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL,
-                                        stdout=self._files[0], stderr=self._files[1])
+                                        stdout=self._files[0], stderr=self._files[1],
+                                        env={**os.environ, "OMPI_MCA_orte_tmpdir_base": self._session.name})
 
     def said(self) -> str:
         """Return its standard output so far."""
