@@ -24,10 +24,21 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, results.Cont
     return {kind: stops.undisturbed(tmp_path_factory.mktemp(kind), kind) for kind in ("training", "spectrum", "dense")}
 
 
+def wait_for_the_training(program: Program, running: Running) -> None:
+    """Return a moment after the training began."""
+    status = program.folder / "out/status"
+    running.wait_until(lambda: status.exists() and status.read_text() == "running\n", "it was at work")
+    time.sleep(0.1)
+
+
 def stop(running: Running, number: signal.Signals) -> Outcome:
     """Stop a run by a signal to its ranks and check that it ended as it should."""
     running.send(number)
-    outcome = running.finish()
+    return check_stopped(running.finish())
+
+
+def check_stopped(outcome: Outcome) -> Outcome:
+    """Check status and message of a run that a signal stopped."""
     assert outcome.code == 5, outcome
     assert re.fullmatch(r"dualscape: stopped by a signal [^\n]*; continue with --resume\n", outcome.err), outcome
     return outcome
@@ -61,7 +72,7 @@ def test_while_the_data_are_read(program: Program, ranks: int, number: signal.Si
     running.send(number)
     time.sleep(0.1)
     gate.open()
-    outcome = stop(running, number)
+    outcome = check_stopped(running.finish())
     check_interrupted(program.folder / "out", outcome)
     assert "after reading the data" in outcome.err
     program.succeed("run", "deck.toml", "--resume", ranks=3 - ranks)
@@ -72,12 +83,11 @@ def test_while_it_trains(program: Program, ranks: int, number: signal.Signals,
                          expected: dict[str, results.Contents]) -> None:
     stops.prepare(program.folder, "training")
     running = program.start("run", "deck.toml", ranks=ranks)
-    running.wait_to_say("data: ")
-    time.sleep(0.1)
+    wait_for_the_training(program, running)
     outcome = stop(running, number)
     check_interrupted(program.folder / "out", outcome)
     epoch = int(re.search(r"during the training, after epoch (\d+)", outcome.err)[1])
-    assert 0 < epoch < stops.EPOCHS
+    assert 0 <= epoch < stops.EPOCHS
     said = resume(program, 3 - ranks, expected["training"])
     assert f"training: resumed after epoch {epoch}\n" in said
 
@@ -86,7 +96,7 @@ def test_while_it_trains(program: Program, ranks: int, number: signal.Signals,
 def test_other_signals_stop_it_too(program: Program, number: signal.Signals) -> None:
     stops.prepare(program.folder, "training")
     running = program.start("run", "deck.toml")
-    running.wait_to_say("data: ")
+    wait_for_the_training(program, running)
     check_interrupted(program.folder / "out", stop(running, number))
 
 
@@ -95,8 +105,7 @@ def test_again_and_again_while_it_trains(program: Program, expected: dict[str, r
     epochs = [0]
     for ranks in (1, 2, 1):
         running = program.start("run", "deck.toml", "--resume", ranks=ranks)
-        running.wait_to_say("data: ")
-        time.sleep(0.1)
+        wait_for_the_training(program, running)
         outcome = stop(running, signal.SIGTERM)
         epochs.append(int(re.search(r"after epoch (\d+)", outcome.err)[1]))
     assert epochs == sorted(epochs)
@@ -106,11 +115,9 @@ def test_again_and_again_while_it_trains(program: Program, expected: dict[str, r
 def test_to_a_single_rank_stops_all(program: Program, expected: dict[str, results.Contents]) -> None:
     stops.prepare(program.folder, "training")
     running = program.start("run", "deck.toml", ranks=2)
-    running.wait_to_say("data: ")
-    time.sleep(0.1)
+    wait_for_the_training(program, running)
     os.kill(running.rank_ids()[1], signal.SIGUSR1)
-    outcome = running.finish()
-    assert outcome.code == 5, outcome
+    outcome = check_stopped(running.finish())
     check_interrupted(program.folder / "out", outcome)
     resume(program, 1, expected["training"])
 
