@@ -21,8 +21,8 @@ namespace dualscape::study {
 /// when the last layer does not give one logit a class.
 nn::Network make_network(const deck::Network& config, const data::Dataset& data);
 
-/// Throws DataError when no training sample is labelled correctly, or a class has samples to be paired but too
-/// few partners for them.
+/// Throws DataError when no training sample is labelled correctly, or a class has samples to be paired but
+/// too few partners for them.
 void check_labels(const data::Dataset& data, const deck::Config& config);
 
 /// Throws UsageError when the eigenpairs the deck asks for are more than its block has, or the block is too
