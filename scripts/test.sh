@@ -14,7 +14,8 @@ say "tests"
 ctest --test-dir "$BUILD" --output-on-failure -j "$(nproc)"
 
 say "tests under the sanitizers, on one rank and on three"
+# Instrumented code makes GCC warn of overflows that cannot be; the build above has no warnings.
 BUILD=$BUILD-sanitize
-build_all -DBUILD_TESTING=ON -DDUALSCAPE_WARNINGS_AS_ERRORS=ON -DDUALSCAPE_SANITIZE=ON -DCMAKE_BUILD_TYPE=Debug \
+build_all -DBUILD_TESTING=ON -DDUALSCAPE_SANITIZE=ON -DCMAKE_BUILD_TYPE=Debug \
   -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g1" -DDUALSCAPE_BENCHMARKS=OFF
 ctest --test-dir "$BUILD" --output-on-failure -j "$(nproc)" -R '^test_.*\.np[13]$'
