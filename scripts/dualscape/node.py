@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+Values = TypeVar("Values")
 
 
 class ResultError(Exception):
@@ -101,9 +103,7 @@ class Node:
         name
             Path of the dataset, from this group.
         """
-        dataset = self.member(name)
-        with self._reading(f"'{dataset.name}'"):
-            values = dataset[()]
+        values = self._read(name, lambda dataset: dataset[()])
         return values.astype(bool) if values.dtype == np.uint8 else values
 
     def text(self, name: str) -> str:
@@ -114,9 +114,13 @@ class Node:
         name
             Path of the dataset, from this group.
         """
+        return self._read(name, lambda dataset: dataset.asstr()[()])
+
+    def _read(self, name: str, read: Callable[[h5py.Dataset], Any]) -> Any:
+        """Read a dataset inside this group; errors name it."""
         dataset = self.member(name)
         with self._reading(f"'{dataset.name}'"):
-            return dataset.asstr()[()]
+            return read(dataset)
 
     @contextmanager
     def _reading(self, what: str) -> Iterator[None]:
@@ -162,3 +166,8 @@ def attribute_property(name: str, description: str,
 
     read.__doc__ = description
     return cached_property(read)
+
+
+def from_attributes(kind: type[Values], node: Node) -> Values:
+    """Make a dataclass of the group's attributes of the same names."""
+    return kind(**{field.name: node.attribute(field.name) for field in fields(kind)})

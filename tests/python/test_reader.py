@@ -220,7 +220,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize(("filetype", "hint"), [
         ("dualscape-checkpoint", "the run is unfinished: 'dualscape run DECK --resume'"),
-        ("dualscape-study", "give the result.h5 of one of its runs"),
+        ("dualscape-study", "open it as a Study, or give the result.h5 of one of its runs"),
         ("something", "give a result.h5 that 'dualscape run' wrote")])
     def test_another_type_of_file(self, contents: synthetic.Contents, tmp_path: Path,
                                   filetype: str, hint: str) -> None:

@@ -1,82 +1,16 @@
-"""The figures of one result; each function returns a figure that is not tied to any window."""
+"""Figures of what each direction carries of the gap."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from . import style
-from .reader import Duality, History, Result, Spectrum
-
-
-@style.styled
-def training(history: History) -> Figure:
-    """Draw loss and accuracy over the epochs.
-
-    Parameters
-    ----------
-    history
-        The course of the training.
-    """
-    figure = style.new_figure(5.2)
-    loss, accuracy = figure.subplots(2, 1, sharex=True)
-    marker = "o" if history.epoch.size <= 30 else ""
-    for axes, of_training, of_test in ((loss, history.loss, history.test_loss),
-                                       (accuracy, history.accuracy, history.test_accuracy)):
-        axes.plot(history.epoch, of_training, color=style.TRAINING, marker=marker,
-                  label="training")
-        axes.plot(history.epoch, of_test, color=style.TEST, marker=marker, linestyle="--",
-                  label="test")
-    style.log_scale(loss, history.loss, history.test_loss)
-    style.integer_axis(accuracy)
-    loss.set_ylabel("mean loss")
-    accuracy.set_ylabel("accuracy")
-    accuracy.set_xlabel("epoch")
-    style.legend_above(loss, 2)
-    return figure
-
-
-@style.styled
-def spectrum(eigenpairs: Spectrum) -> Figure:
-    """Draw the eigenvalues' sizes, and below them what certifies them.
-
-    An eigenvalue that its bound does not tell from zero is drawn at the bound.
-
-    Parameters
-    ----------
-    eigenpairs
-        The eigenpairs of one block.
-    """
-    values, bounds = eigenpairs.eigenvalues, eigenpairs.value_bounds
-    ranks = np.arange(1, values.size + 1)
-    certain = np.abs(values) > bounds
-    figure = style.new_figure(5.6)
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    sizes = np.where(certain, np.abs(values), bounds)
-    for kind, colour, marker, label in (
-            (certain & (values > 0), style.POSITIVE, "o", "positive"),
-            (certain & (values < 0), style.NEGATIVE, "v", "negative"),
-            (~certain, style.UNDECIDED, "_", "zero within its bound")):
-        if kind.any():
-            above.plot(ranks[kind], sizes[kind], marker, color=colour, markersize=4, label=label)
-    below.plot(ranks, eigenpairs.residuals, "o", color=style.BLACK, markersize=3,
-               label="residual $r_n$")
-    below.plot(ranks, bounds, "_", color=style.GREEN, markersize=5, markeredgewidth=1.6,
-               label="bound on the eigenvalue's error")
-    style.log_scale(above, sizes, decades=20)
-    style.log_scale(below, eigenpairs.residuals, bounds, decades=8)
-    style.integer_axis(below)
-    above.set_ylabel("$|\\lambda_n|$\n[loss/weight$^2$]")
-    below.set_ylabel("error\n[loss/weight$^2$]")
-    name = style.plain(eigenpairs.name)
-    below.set_xlabel(rf"eigenpair $n$ of {name}, by descending $\lambda_n$")
-    style.legend_above(above, 3)
-    style.legend_above(below, 2)
-    return figure
+from .. import style
+from ..reader import Duality
+from ..table import Table
+from .plot import Plot
 
 
 @style.styled
@@ -229,33 +163,28 @@ def _draw_eigenvalues(axes: Axes, ranks: NDArray[np.int64], values: NDArray[np.f
     axes.patch.set_visible(False)
 
 
-def save_all(result: Result, folder: Path, suffix: str = "png") -> list[Path]:
-    """Save every figure the result has data for.
+def plots(duality: Duality) -> list[Plot]:
+    """List the figures of a layer's directions."""
+    name = duality.name
+    return [
+        Plot(f"contributions-{name}",
+             f"Contribution of each direction of {name} to the gap by descending sharpness, and "
+             "their cumulative sum up to the matched gap (dashed); the dotted line ends the sharp "
+             "part.", lambda: contributions(duality), lambda: table(duality)),
+        Plot(f"determinants-{name}",
+             f"The two determinants of the gap at {name} by descending sharpness: the sharpness "
+             "of each direction, with its eigenvalue behind, and the cumulative size.",
+             lambda: determinants(duality), lambda: table(duality))]
 
-    Parameters
-    ----------
-    result
-        The open result.
-    folder
-        Where the files go; made when it is not there.
-    suffix
-        Format of the files: png, pdf or svg.
 
-    Returns
-    -------
-    list[Path]
-        The files written.
-    """
-    figures: dict[str, Figure] = {}
-    if result.training is not None:
-        figures["training"] = training(result.training)
-    for block, eigenpairs in result.spectra.items():
-        figures[f"spectrum-{block}"] = spectrum(eigenpairs)
-    for layer, duality in result.dualities.items():
-        figures[f"contributions-{layer}"] = contributions(duality)
-        figures[f"determinants-{layer}"] = determinants(duality)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{name}.{suffix}" for name in figures]
-    for path, figure in zip(paths, figures.values()):
-        figure.savefig(path, dpi=style.DPI)
-    return paths
+def table(duality: Duality) -> Table:
+    """Return the directions by descending sharpness as a table, with cumulative sums."""
+    directions, order = duality.directions, duality.directions.order_by_sigma_g
+    units = {"eigenvalue": "loss/weight^2", "mean_w": "weight", "mean_g": "loss/weight",
+             "sigma_w": "weight", "sigma_g": "loss/weight", "correlation": "",
+             "contribution": "loss", "contribution_bound": "loss", "sharp": ""}
+    columns = {name: getattr(directions, name)[order] for name in units}
+    sums = {"cumulative_contribution": np.cumsum(columns["contribution"]),
+            "cumulative_size": np.cumsum(columns["sigma_w"])}
+    return Table({"n": np.arange(1, order.size + 1), "position": order, **columns, **sums},
+                 {**units, "cumulative_contribution": "loss", "cumulative_size": "weight"})

@@ -1,0 +1,105 @@
+"""All figures that a file has the data for, and how they are saved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from .. import style
+from ..reader import Result
+from . import directions, eigenpairs, history
+from .plot import Plot
+
+
+def result_plots(result: Result) -> list[Plot]:
+    """List the figures a result has the data for.
+
+    Parameters
+    ----------
+    result
+        The open result.
+    """
+    plots = [] if result.training is None else history.plots(result.training)
+    for spectrum in result.spectra.values():
+        plots += eigenpairs.plots(spectrum)
+    for duality in result.dualities.values():
+        plots += directions.plots(duality)
+    return plots
+
+
+def save(plots: Iterable[Plot], folder: Path, suffix: str = "png",
+         data: bool = False) -> list[Path]:
+    """Save figures, and where asked for the data that they show.
+
+    Parameters
+    ----------
+    plots
+        The figures.
+    folder
+        Where the files go; made when it is not there.
+    suffix
+        Format of the files: png, pdf or svg.
+    data
+        Whether to write a CSV file beside each.
+
+    Returns
+    -------
+    list[Path]
+        The files written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths: list[Path] = []
+    for plot in plots:
+        paths.append(folder / f"{plot.name}.{suffix}")
+        plot.draw().savefig(paths[-1], dpi=style.DPI)
+        if data:
+            paths.append(plot.data().save_csv(folder / f"{plot.name}.csv"))
+    return paths
+
+
+def save_all(result: Result, folder: Path, suffix: str = "png",
+             only: Sequence[str] | None = None, data: bool = False) -> list[Path]:
+    """Save every figure the result has data for.
+
+    Parameters
+    ----------
+    result
+        The open result.
+    folder
+        Where the files go; made when it is not there.
+    suffix
+        Format of the files: png, pdf or svg.
+    only
+        Names of the figures wanted, whole (`contributions-dense2`) or their beginning
+        (`contributions`); all by default.
+    data
+        Whether to write a CSV file beside each.
+
+    Returns
+    -------
+    list[Path]
+        The files written.
+    """
+    return save(chosen(result_plots(result), only), folder, suffix, data)
+
+
+def chosen(plots: Sequence[Plot], only: Sequence[str] | None) -> list[Plot]:
+    """Choose figures by name.
+
+    Parameters
+    ----------
+    plots
+        The figures there are.
+    only
+        Names wanted, whole or their beginning; None for all.
+
+    Raises
+    ------
+    KeyError
+        If there is no figure of a name; the message lists those there are.
+    """
+    for name in only or ():
+        if not any(name in (plot.name, plot.kind) for plot in plots):
+            names = ", ".join(plot.name for plot in plots) or "none"
+            raise KeyError(f"there is no figure '{name}' of this file; it has {names}")
+    return [plot for plot in plots if not only or plot.name in only or plot.kind in only]
