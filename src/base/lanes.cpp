@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <bit>
+#include <functional>
 #include <limits>
 #include <stdexcept>
+#include <utility>
 
 #include "dualscape/base/error.hpp"
 #include "dualscape/base/signals.hpp"
@@ -11,9 +13,11 @@
 namespace dualscape {
 namespace {
 
-constexpr double status_good = 0;
-constexpr double status_stop = 1;
-constexpr double status_failed = 2;
+// What a rank says of itself at the head of its messages; 0 is well.
+template <class Real>
+constexpr Real status_stop = 1;
+template <class Real>
+constexpr Real status_failed = 2;
 
 /// The maximal tree nodes within the lanes [first, last): in order, each aligned to its width.
 std::vector<std::pair<int, int>> tree_nodes(int first, int last) {
@@ -34,9 +38,24 @@ int checked_int(Index value) {
   return static_cast<int>(value);
 }
 
-void add(MatrixView<double> into, ConstMatrixView<double> more) {
-  for (Index i = 0; i < into.rows; ++i)
-    for (Index j = 0; j < into.cols; ++j) into(i, j) += more(i, j);
+template <class Real>
+void add(std::span<Real> into, std::span<const Real> more) {
+  std::ranges::transform(into, more, into.begin(), std::plus<>());
+}
+
+/// Calls visit(start, from, count) for the ranges of entries that one of `vectors` vectors, spread piece by
+/// piece, has of its entries [begin, begin + count): `start` is where they lie, `from` their place in the
+/// vector.
+template <class Visit>
+void for_each_range(std::span<const Index> pieces, Index vectors, Index vector, Index begin, Index count,
+                    const Visit& visit) {
+  Index offset = 0;
+  for (const Index size : pieces) {
+    const Index first = std::max(begin, offset);
+    const Index last = std::min(begin + count, offset + size);
+    if (first < last) visit(vectors * offset + vector * size + (first - offset), first, last - first);
+    offset += size;
+  }
 }
 
 }  // namespace
@@ -51,39 +70,54 @@ int Lanes::automatic(Index samples) {
       std::bit_floor(static_cast<std::uint64_t>(std::clamp<Index>(samples / 2048, 8, 64))));
 }
 
-LaneSum::LaneSum(const Comm& comm, const Lanes& lanes, Index vectors, Index length)
+template <class Real>
+OrderedSum<Real>::OrderedSum(const Comm& comm, const Lanes& lanes, Index vectors, Index length,
+                             std::vector<Index> parts)
     : comm_(comm),
       lanes_(lanes),
       vectors_(vectors),
       length_(length),
-      next_(lanes.first_lane(comm.rank(), comm.size())) {}
+      parts_(std::move(parts)),
+      next_(lanes.first_lane(comm.rank(), comm.size())) {
+  if (parts_.empty()) parts_ = std::vector<Index>(1, length);
+}
 
-MatrixView<double> LaneSum::next_lane() {
+template <class Real>
+int OrderedSum<Real>::buffers(int first, int last) {
+  std::size_t most = 0;
+  for (int lane = first; lane < last; ++lane) most = std::max(most, tree_nodes(first, lane).size() + 1);
+  return static_cast<int>(most);
+}
+
+template <class Real>
+MatrixView<Real> OrderedSum<Real>::next_lane() {
   settle();
   if (next_ >= lanes_.first_lane(comm_.rank() + 1, comm_.size()))
-    throw std::logic_error("LaneSum: more lanes than this rank owns");
+    throw std::logic_error("OrderedSum: more lanes than this rank owns");
   Node node{.first = next_++, .width = 1, .sum = {}};
   if (spare_.empty()) {
-    node.sum = Matrix<double>(vectors_, length_);
+    node.sum = Matrix<Real>(vectors_, length_);
   } else {
     node.sum = std::move(spare_.back());
     spare_.pop_back();
-    std::ranges::fill(node.sum.entries(), 0.0);
+    std::ranges::fill(node.sum.entries(), Real(0));
   }
   nodes_.push_back(std::move(node));
   return nodes_.back().sum.view();
 }
 
-void LaneSum::merge_last() {
+template <class Real>
+void OrderedSum<Real>::merge_last() {
   Node right = std::move(nodes_.back());
   nodes_.pop_back();
   Node& left = nodes_.back();
-  add(left.sum.view(), right.sum.view());
+  add<Real>(left.sum.entries(), right.sum.entries());
   left.width *= 2;
   spare_.push_back(std::move(right.sum));
 }
 
-void LaneSum::settle() {
+template <class Real>
+void OrderedSum<Real>::settle() {
   // Siblings merge as soon as both are complete: at most log2(lanes) sums are alive.
   while (nodes_.size() >= 2) {
     const Node& left = nodes_[nodes_.size() - 2];
@@ -93,22 +127,49 @@ void LaneSum::settle() {
   }
 }
 
-void LaneSum::reduce_scatter(const Partition& partition, MultiVector out) {
+template <class Real>
+void OrderedSum<Real>::reset() {
+  for (Node& node : nodes_) spare_.push_back(std::move(node.sum));
+  nodes_.clear();
+  next_ = lanes_.first_lane(comm_.rank(), comm_.size());
+  error_ = nullptr;
+}
+
+template <class Real>
+template <class To>
+To* OrderedSum<Real>::copy_range(const Matrix<Real>& sum, Index vector, Index begin, Index count,
+                                 To* to) const {
+  for_each_range(parts_, vectors_, vector, begin, count,
+                 [&](Index start, Index, Index length) { to = std::copy_n(sum.data() + start, length, to); });
+  return to;
+}
+
+template <class Real>
+void OrderedSum<Real>::reduce_scatter(const Partition& partition, MultiVector out) {
   settle();
+  if (!error_ && next_ != lanes_.first_lane(comm_.rank() + 1, comm_.size()))
+    error_ = std::make_exception_ptr(std::logic_error("OrderedSum: a lane of this rank was not filled"));
+  const std::exception_ptr error = error_;
+  try {
+    if (comm_.size() > 1) {
+      exchange(partition, out);
+    } else {
+      if (error) std::rethrow_exception(error);
+      if (stop_requested()) throw Interrupted("stopped by a signal");
+      for (Index v = 0; v < vectors_; ++v) copy_range(nodes_.front().sum, v, 0, length_, out.row(v).data());
+    }
+  } catch (...) {
+    reset();
+    throw;
+  }
+  reset();
+}
+
+template <class Real>
+void OrderedSum<Real>::exchange(const Partition& partition, MultiVector out) {
+  // Every rank sends each rank that rank's part of all its tree nodes, and its status.
   const int ranks = comm_.size();
   const int me = comm_.rank();
-  const int last = lanes_.first_lane(me + 1, ranks);
-  if (!error_ && next_ != last)
-    error_ = std::make_exception_ptr(std::logic_error("LaneSum: a lane of this rank was not filled"));
-  if (ranks == 1) {
-    if (error_) std::rethrow_exception(error_);
-    if (stop_requested()) throw Interrupted("stopped by a signal");
-    const auto sum = nodes_.front().sum.view();
-    for (Index v = 0; v < vectors_; ++v) std::ranges::copy(sum.row(v), out.row(v).begin());
-    return;
-  }
-
-  // Every rank sends each other rank that rank's part of all its tree nodes, and its status.
   std::vector<int> send_counts(static_cast<std::size_t>(ranks)), send_starts(send_counts),
       receive_counts(send_counts), receive_starts(send_counts);
   std::vector<std::vector<std::pair<int, int>>> nodes_of(static_cast<std::size_t>(ranks));
@@ -128,43 +189,43 @@ void LaneSum::reduce_scatter(const Partition& partition, MultiVector out) {
     receive_counts[at] = checked_int(std::ssize(nodes_of[at]) * vectors_ * partition.count(me) + 1);
     receiving += receive_counts[at];
   }
-  std::vector<double> send(static_cast<std::size_t>(sending));
-  std::vector<double> receive(static_cast<std::size_t>(receiving));
-  const double status = error_ ? status_failed : stop_requested() ? status_stop : status_good;
+  send_.resize(static_cast<std::size_t>(sending));
+  receive_.resize(static_cast<std::size_t>(receiving));
+  const Real status = error_ ? status_failed<Real> : stop_requested() ? status_stop<Real> : Real(0);
   for (int r = 0; r < ranks; ++r) {
-    auto to = send.begin() + send_starts[static_cast<std::size_t>(r)];
+    Real* to = send_.data() + send_starts[static_cast<std::size_t>(r)];
     *to++ = status;
-    if (status == status_failed) continue;
+    if (status == status_failed<Real>) continue;
     for (const Node& node : nodes_)
       for (Index v = 0; v < vectors_; ++v)
-        to = std::copy_n(node.sum.row(v).begin() + partition.begin(r), partition.count(r), to);
+        to = copy_range(node.sum, v, partition.begin(r), partition.count(r), to);
   }
-  MPI_Alltoallv(send.data(), send_counts.data(), send_starts.data(), MPI_DOUBLE, receive.data(),
-                receive_counts.data(), receive_starts.data(), MPI_DOUBLE, comm_.get());
+  MPI_Alltoallv(send_.data(), send_counts.data(), send_starts.data(), mpi_type<Real>(), receive_.data(),
+                receive_counts.data(), receive_starts.data(), mpi_type<Real>(), comm_.get());
 
-  double worst = status_good;
-  for (int start : receive_starts) worst = std::max(worst, receive[static_cast<std::size_t>(start)]);
-  if (worst == status_failed) throw_collectively(comm_, error_);
-  if (worst == status_stop) throw Interrupted("stopped by a signal");
+  Real worst = 0;
+  for (int start : receive_starts) worst = std::max(worst, receive_[static_cast<std::size_t>(start)]);
+  if (worst == status_failed<Real>) throw_collectively(comm_, error_);
+  if (worst == status_stop<Real>) throw Interrupted("stopped by a signal");
 
-  // The received nodes, in the order of their lanes, finish the same tree.
-  nodes_.clear();
-  const Index part = partition.count(me);
+  // The received nodes, in the order of their lanes, finish the same tree, on this rank's part alone.
+  OrderedSum part(comm_, lanes_, vectors_, partition.count(me));
   for (int r = 0; r < ranks; ++r) {
-    const double* from = receive.data() + receive_starts[static_cast<std::size_t>(r)] + 1;
+    const Real* from = receive_.data() + receive_starts[static_cast<std::size_t>(r)] + 1;
     for (const auto& [first, width] : nodes_of[static_cast<std::size_t>(r)]) {
-      Node node{.first = first, .width = width, .sum = Matrix<double>(vectors_, part)};
-      std::copy_n(from, vectors_ * part, node.sum.data());
-      from += vectors_ * part;
-      nodes_.push_back(std::move(node));
-      settle();
+      Node node{.first = first, .width = width, .sum = Matrix<Real>(vectors_, partition.count(me))};
+      std::copy_n(from, node.sum.entries().size(), node.sum.data());
+      from += node.sum.entries().size();
+      part.nodes_.push_back(std::move(node));
+      part.settle();
     }
   }
-  const auto sum = nodes_.front().sum.view();
+  const auto sum = part.nodes_.front().sum.view();
   for (Index v = 0; v < vectors_; ++v) std::ranges::copy(sum.row(v), out.row(v).begin());
 }
 
-void LaneSum::all_reduce(MatrixView<double> out) {
+template <class Real>
+void OrderedSum<Real>::all_reduce(MatrixView<double> out) {
   const Partition partition(length_, comm_.size());
   Matrix<double> part(vectors_, partition.count(comm_.rank()));
   reduce_scatter(partition, part.view());
@@ -173,11 +234,33 @@ void LaneSum::all_reduce(MatrixView<double> out) {
 
 void gather_all(const Comm& comm, const Partition& partition, ConstMultiVector parts,
                 MatrixView<double> whole) {
+  const Index vectors = parts.rows;
+  const std::vector<Index> one_piece(1, partition.size());
+  if (vectors == 1 || whole.contiguous()) {
+    gather_pieces<double>(comm, partition, parts, one_piece,
+                          {whole.data, static_cast<std::size_t>(vectors * partition.size())});
+    return;
+  }
+  Matrix<double> contiguous(vectors, partition.size());
+  gather_pieces<double>(comm, partition, parts, one_piece, contiguous.entries());
+  for (Index v = 0; v < vectors; ++v) std::ranges::copy(contiguous.row(v), whole.row(v).begin());
+}
+
+template <class Real>
+void gather_pieces(const Comm& comm, const Partition& partition, ConstMultiVector parts,
+                   std::span<const Index> pieces, std::span<Real> whole) {
   const int ranks = comm.size();
   const Index vectors = parts.rows;
   const Index own = partition.count(comm.rank());
+  const auto round = [](double x) { return static_cast<Real>(x); };
+  // Entries [begin, begin + count) of vector v, from where they are, into their places.
+  const auto place = [&](Index v, Index begin, Index count, const auto* from) {
+    for_each_range(pieces, vectors, v, begin, count, [&](Index start, Index first, Index length) {
+      std::transform(from + (first - begin), from + (first - begin) + length, whole.begin() + start, round);
+    });
+  };
   if (ranks == 1) {
-    for (Index v = 0; v < vectors; ++v) std::ranges::copy(parts.row(v), whole.row(v).begin());
+    for (Index v = 0; v < vectors; ++v) place(v, 0, own, parts.row(v).data());
     return;
   }
   std::vector<int> counts(static_cast<std::size_t>(ranks)), starts(counts);
@@ -185,20 +268,25 @@ void gather_all(const Comm& comm, const Partition& partition, ConstMultiVector p
     counts[static_cast<std::size_t>(r)] = checked_int(vectors * partition.count(r));
     starts[static_cast<std::size_t>(r)] = checked_int(vectors * partition.begin(r));
   }
-  if (vectors == 1) {
-    MPI_Allgatherv(parts.data, checked_int(own), MPI_DOUBLE, whole.data, counts.data(), starts.data(),
-                   MPI_DOUBLE, comm.get());
-    return;
-  }
-  std::vector<double> send(static_cast<std::size_t>(vectors * own));
-  std::vector<double> receive(static_cast<std::size_t>(vectors * partition.size()));
-  for (Index v = 0; v < vectors; ++v) std::ranges::copy(parts.row(v), send.begin() + v * own);
-  MPI_Allgatherv(send.data(), checked_int(vectors * own), MPI_DOUBLE, receive.data(), counts.data(),
-                 starts.data(), MPI_DOUBLE, comm.get());
+  std::vector<Real> send(static_cast<std::size_t>(vectors * own));
+  for (Index v = 0; v < vectors; ++v) std::ranges::transform(parts.row(v), send.begin() + v * own, round);
+  // A single vector arrives in its order.
+  std::vector<Real> arrived(vectors == 1 ? 0 : whole.size());
+  Real* const into = vectors == 1 ? whole.data() : arrived.data();
+  MPI_Allgatherv(send.data(), checked_int(vectors * own), mpi_type<Real>(), into, counts.data(),
+                 starts.data(), mpi_type<Real>(), comm.get());
+  if (vectors == 1) return;
   for (int r = 0; r < ranks; ++r)
     for (Index v = 0; v < vectors; ++v)
-      std::copy_n(receive.data() + starts[static_cast<std::size_t>(r)] + v * partition.count(r),
-                  partition.count(r), whole.row(v).data() + partition.begin(r));
+      place(v, partition.begin(r), partition.count(r),
+            arrived.data() + starts[static_cast<std::size_t>(r)] + v * partition.count(r));
 }
+
+template class OrderedSum<double>;
+template class OrderedSum<float>;
+template void gather_pieces<double>(const Comm&, const Partition&, ConstMultiVector, std::span<const Index>,
+                                    std::span<double>);
+template void gather_pieces<float>(const Comm&, const Partition&, ConstMultiVector, std::span<const Index>,
+                                   std::span<float>);
 
 }  // namespace dualscape

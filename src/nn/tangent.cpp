@@ -42,17 +42,6 @@ ConstMatrixView<Real> rows(const Matrix<Real>& matrix, Index count) {
   return matrix.view().rows_from(0, count);
 }
 
-/// Calls visit(offset, size) for every part of a block.
-template <class Visit>
-void for_each_part(const Network& network, const BlockLayout& layout, const Visit& visit) {
-  for (Index l = 0; l < network.depth(); ++l) {
-    const auto at = static_cast<std::size_t>(l);
-    if (layout.weight_offset[at] != BlockLayout::absent)
-      visit(layout.weight_offset[at], network.layer(l).weight_size);
-    if (layout.bias_offset[at] != BlockLayout::absent) visit(layout.bias_offset[at], network.layer(l).out);
-  }
-}
-
 }  // namespace
 
 Index BlockLayout::first_layer() const {
@@ -155,26 +144,14 @@ void Tangent<Real>::add_gradient_derivative(const Tile<Real>& tile, const BlockV
   }
 }
 
-template <class Real>
-void pack(const Network& network, const BlockLayout& layout, ConstMatrixView<double> vectors,
-          BlockVectors<Real>& out) {
-  for_each_part(network, layout, [&](Index offset, Index size) {
-    auto to = out.part(offset, size).begin();
-    for (Index j = 0; j < vectors.rows; ++j)
-      to = std::transform(vectors.row(j).begin() + offset, vectors.row(j).begin() + offset + size, to,
-                          [](double x) { return static_cast<Real>(x); });
-  });
-}
-
-template <class Real>
-void add_unpacked(const Network& network, const BlockLayout& layout, const BlockVectors<Real>& vectors,
-                  MatrixView<double> out) {
-  for_each_part(network, layout, [&](Index offset, Index size) {
-    auto from = vectors.part(offset, size).begin();
-    for (Index j = 0; j < out.rows; ++j)
-      for (double& sum : out.row(j).subspan(static_cast<std::size_t>(offset), static_cast<std::size_t>(size)))
-        sum += static_cast<double>(*from++);
-  });
+std::vector<Index> part_sizes(const Network& network, const BlockLayout& layout) {
+  std::vector<Index> sizes;
+  for (Index l = 0; l < network.depth(); ++l) {
+    const auto at = static_cast<std::size_t>(l);
+    if (layout.weight_offset[at] != BlockLayout::absent) sizes.push_back(network.layer(l).weight_size);
+    if (layout.bias_offset[at] != BlockLayout::absent) sizes.push_back(network.layer(l).out);
+  }
+  return sizes;
 }
 
 template <class Real>
@@ -210,13 +187,6 @@ BlockLayout whole_network(const Network& network) {
 
 template class Tangent<double>;
 template class Tangent<float>;
-template void pack<double>(const Network&, const BlockLayout&, ConstMatrixView<double>,
-                           BlockVectors<double>&);
-template void pack<float>(const Network&, const BlockLayout&, ConstMatrixView<double>, BlockVectors<float>&);
-template void add_unpacked<double>(const Network&, const BlockLayout&, const BlockVectors<double>&,
-                                   MatrixView<double>);
-template void add_unpacked<float>(const Network&, const BlockLayout&, const BlockVectors<float>&,
-                                  MatrixView<double>);
 template void tile_gradient<double>(const Model<double>&, const BlockLayout&, const Tile<double>&, Write,
                                     MatrixView<double>);
 template void tile_gradient<float>(const Model<float>&, const BlockLayout&, const Tile<float>&, Write,

@@ -8,21 +8,19 @@
 namespace dualscape::operators {
 namespace {
 
-/// Calls add(tile, sums) for every tile of this rank's lanes, where `sums` collects a lane in the network's
-/// precision, and gives the lanes to `total`. A failure here travels with the sum.
+/// Calls add(tile, sums) for every tile of this rank's lanes, where `sums` is what `total` collects a lane
+/// in. A failure here travels with the sum.
 template <class Real, class Add>
-void sum_lanes(const nn::Linearisation<Real>& linearisation, const nn::BlockLayout& block, Index vectors,
-               LaneSum& total, const Add& add) {
+void sum_lanes(const nn::Linearisation<Real>& linearisation, OrderedSum<Real>& total, const Add& add) {
   const Lanes& lanes = linearisation.lanes();
   const Comm& comm = linearisation.comm();
-  nn::BlockVectors<Real> sums(block, vectors);
   try {
     for (int lane = lanes.first_lane(comm.rank(), comm.size());
          lane < lanes.first_lane(comm.rank() + 1, comm.size()); ++lane) {
-      const MatrixView<double> lane_sums = total.next_lane();
-      sums.clear();
+      const MatrixView<Real> buffer = total.next_lane();
+      nn::BlockVectors<Real> sums({buffer.data, static_cast<std::size_t>(buffer.rows * buffer.cols)},
+                                  buffer.rows);
       linearisation.for_each_tile(lane, [&](const nn::Tile<Real>& tile) { add(tile, sums); });
-      nn::add_unpacked(linearisation.network(), block, sums, lane_sums);
     }
   } catch (...) {
     total.fail(std::current_exception());
@@ -40,21 +38,22 @@ template <class Real>
 SampleMean<Real>::SampleMean(const nn::Linearisation<Real>& linearisation, nn::BlockLayout block)
     : linearisation_(linearisation),
       tangent_(linearisation.model(), std::move(block)),
-      partition_(tangent_.block().size, linearisation.comm().size()) {}
+      partition_(tangent_.block().size, linearisation.comm().size()),
+      parts_(nn::part_sizes(linearisation.network(), tangent_.block())) {}
 
 template <class Real>
 void SampleMean<Real>::apply(ConstMultiVector in, MultiVector out) const {
   const Index size = partition_.size();
-  Matrix<double> whole(in.rows, size);
-  gather_all(comm(), partition_, in, whole.view());
-  nn::BlockVectors<Real> directions(tangent_.block(), in.rows);
-  nn::pack<Real>(linearisation_.network(), tangent_.block(), whole.view(), directions);
+  directions_.resize(static_cast<std::size_t>(in.rows * size));
+  gather_pieces<Real>(comm(), partition_, in, parts_, directions_);
+  const nn::BlockVectors<Real> directions(directions_, in.rows);
 
-  LaneSum sum(comm(), linearisation_.lanes(), in.rows, size);
-  sum_lanes(
-      linearisation_, tangent_.block(), in.rows, sum,
-      [&](const nn::Tile<Real>& tile, nn::BlockVectors<Real>& sums) { add_tile(tile, directions, sums); });
-  sum.reduce_scatter(partition_, out);
+  if (!sum_ || sum_->vectors() != in.rows)
+    sum_.emplace(comm(), linearisation_.lanes(), in.rows, size, parts_);
+  sum_lanes(linearisation_, *sum_, [&](const nn::Tile<Real>& tile, nn::BlockVectors<Real>& sums) {
+    add_tile(tile, directions, sums);
+  });
+  sum_->reduce_scatter(partition_, out);
   const double weight = per_sample(linearisation_);
   for (Index j = 0; j < out.rows; ++j)
     for (double& x : out.row(j)) x *= weight;
@@ -121,11 +120,10 @@ std::unique_ptr<LinearOperator> make_curvature(Curvature kind, const nn::Lineari
 template <class Real>
 std::vector<double> mean_gradient(const nn::Linearisation<Real>& linearisation,
                                   const nn::BlockLayout& block) {
-  LaneSum sum(linearisation.comm(), linearisation.lanes(), 1, block.size);
-  sum_lanes(linearisation, block, 1, sum, [&](const nn::Tile<Real>& tile, nn::BlockVectors<Real>& sums) {
-    const std::span<Real> whole = sums.part(0, block.size);
+  OrderedSum<Real> sum(linearisation.comm(), linearisation.lanes(), 1, block.size);
+  sum_lanes(linearisation, sum, [&](const nn::Tile<Real>& tile, nn::BlockVectors<Real>& sums) {
     nn::tile_gradient(linearisation.model(), block, tile, nn::Write::add,
-                      MatrixView<Real>(whole.data(), 1, block.size));
+                      MatrixView<Real>(sums.part(0, block.size).data(), 1, block.size));
   });
   std::vector<double> gradient(static_cast<std::size_t>(block.size));
   sum.all_reduce({gradient.data(), 1, block.size});

@@ -42,15 +42,21 @@ class Lanes {
   int lanes_ = 1;
 };
 
-/// One sum over all lanes of a block of vectors, in the fixed tree. Use: for each own lane, in order, fill
-/// `next_lane()`; then one of the finishing calls.
-class LaneSum {
+/// One sum over all lanes of a block of vectors, in the fixed tree, kept and exchanged in Real. Use: for each
+/// own lane, in order, fill `next_lane()`; then one of the finishing calls, after which the object serves
+/// another sum with the buffers it has.
+template <class Real>
+class OrderedSum {
  public:
-  /// Sums `vectors` vectors of `length` entries each.
-  LaneSum(const Comm& comm, const Lanes& lanes, Index vectors, Index length);
+  /// Sums `vectors` vectors of `length` entries each. `parts`: sizes of the pieces that a buffer is made of
+  /// where it holds the vectors' shares of a piece one after the other, piece by piece; none: vector by
+  /// vector.
+  OrderedSum(const Comm& comm, const Lanes& lanes, Index vectors, Index length,
+             std::vector<Index> parts = {});
 
+  Index vectors() const { return vectors_; }
   /// Buffer (vectors x length, zeroed) for the sum of the next lane of this rank; valid until the next call.
-  MatrixView<double> next_lane();
+  MatrixView<Real> next_lane();
 
   /// This rank failed, or was asked to stop: every rank will throw from the finishing call instead of
   /// returning, the failure's own error here and on the others.
@@ -63,29 +69,48 @@ class LaneSum {
   /// The whole sums on every rank. @note Collective
   void all_reduce(MatrixView<double> out);
 
+  /// Buffers of vectors x length that a rank with the lanes [first, last) needs at most.
+  static int buffers(int first, int last);
+
  private:
   struct Node {
     int first = 0;  ///< first lane
     int width = 1;  ///< number of lanes, a power of two that divides `first`
-    Matrix<double> sum;
+    Matrix<Real> sum;
   };
   void merge_last();
   void settle();
+  void reset();
+  void exchange(const Partition& partition, MultiVector out);
+  template <class To>
+  To* copy_range(const Matrix<Real>& sum, Index vector, Index begin, Index count, To* to) const;
 
   const Comm& comm_;
   Lanes lanes_;
   Index vectors_;
   Index length_;
+  std::vector<Index> parts_;
   int next_ = 0;
   std::vector<Node> nodes_;
-  std::vector<Matrix<double>> spare_;
+  std::vector<Matrix<Real>> spare_;
+  std::vector<Real> send_;
+  std::vector<Real> receive_;
   std::exception_ptr error_;
 };
+
+using LaneSum = OrderedSum<double>;
 
 /// Gathers distributed vectors: row j of `whole` (k x size) gets all parts of vector j on every rank. One
 /// exchange.
 /// @note Collective
 void gather_all(const Comm& comm, const Partition& partition, ConstMultiVector parts,
                 MatrixView<double> whole);
+
+/// The same, rounded to Real before the exchange, piece by piece: the k vectors' shares of each of the
+/// `pieces` (sizes that add up to partition.size()) one after the other. `whole`: k x size entries. @note
+/// Collective
+template <class Real>
+void gather_pieces(const Comm& comm, const Partition& partition, ConstMultiVector parts,
+                   std::span<const Index> pieces, std::span<Real> whole);
 
 }  // namespace dualscape

@@ -28,41 +28,32 @@ struct BlockLayout {
   Index first_layer() const;
 };
 
+/// Sizes of a block's parts (a layer's weight, a layer's bias), in the order of their offsets.
+std::vector<Index> part_sizes(const Network& network, const BlockLayout& layout);
+
 /// k vectors of a block as the products read and write them: part by part (a layer's weight, a layer's bias),
 /// the k vectors' shares of a part one after the other, so that a layer can treat them as one matrix. For k =
-/// 1 this is the block's own order.
+/// 1 this is the block's own order. A view of memory that someone else owns.
 template <class Real>
 class BlockVectors {
  public:
-  /// Zero.
-  BlockVectors(const BlockLayout& layout, Index count)
-      : count_(count), entries_(static_cast<std::size_t>(count * layout.size)) {}
+  /// `entries`: count x (block size).
+  BlockVectors(std::span<Real> entries, Index count) : count_(count), entries_(entries) {}
 
   Index count() const { return count_; }
   /// The k shares of a part that takes `size` entries from `offset` on in the block.
-  std::span<Real> part(Index offset, Index size) {
-    return std::span(entries_).subspan(static_cast<std::size_t>(count_ * offset),
-                                       static_cast<std::size_t>(count_ * size));
-  }
-  std::span<const Real> part(Index offset, Index size) const {
-    return std::span(entries_).subspan(static_cast<std::size_t>(count_ * offset),
-                                       static_cast<std::size_t>(count_ * size));
-  }
-  void clear() { std::ranges::fill(entries_, Real(0)); }
+  std::span<Real> part(Index offset, Index size) { return share(offset, size); }
+  std::span<const Real> part(Index offset, Index size) const { return share(offset, size); }
 
  private:
-  Index count_;
-  std::vector<Real> entries_;
-};
+  std::span<Real> share(Index offset, Index size) const {
+    return entries_.subspan(static_cast<std::size_t>(count_ * offset),
+                            static_cast<std::size_t>(count_ * size));
+  }
 
-/// From one vector a row (k x block size), rounded to Real.
-template <class Real>
-void pack(const Network& network, const BlockLayout& layout, ConstMatrixView<double> vectors,
-          BlockVectors<Real>& out);
-/// Back again, added to `out` (k x block size).
-template <class Real>
-void add_unpacked(const Network& network, const BlockLayout& layout, const BlockVectors<Real>& vectors,
-                  MatrixView<double> out);
+  Index count_;
+  std::span<Real> entries_;
+};
 
 /// The tile's summed gradient over a block (1 x block size): the weights' adjoints of the kept deltas.
 template <class Real>

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "dualscape/base/kinds.hpp"
@@ -11,8 +12,10 @@
 /// Curvature of the mean training loss as matrix-free operators over a block of parameters.
 namespace dualscape::operators {
 
-/// A mean over samples of products with one direction: what all curvature operators share. A product gathers
-/// the direction, adds over the tiles of this rank's lanes, and reduces once.
+/// A mean over samples of products with k directions: what all curvature operators share. A product gathers
+/// the directions, adds over the tiles of this rank's lanes, and reduces once. Both exchanges are in Real:
+/// what the network reads and what a lane sums up have no more digits than that. Buffers are kept between
+/// products with equally many directions.
 template <class Real>
 class SampleMean : public LinearOperator {
  public:
@@ -34,6 +37,9 @@ class SampleMean : public LinearOperator {
 
  private:
   Partition partition_;
+  std::vector<Index> parts_;
+  mutable std::vector<Real> directions_;
+  mutable std::optional<OrderedSum<Real>> sum_;
 };
 
 /// The Hessian of the mean loss: mean_p d^2 l_p / dW dW.
