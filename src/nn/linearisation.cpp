@@ -61,18 +61,26 @@ Tile<Real> make_tile(const Network& network, Index samples) {
 }
 
 template <class Real>
+Index automatic_tile(const Network&) {
+  return 256;
+}
+
+template <class Real>
 Linearisation<Real>::Linearisation(const Comm& comm, const Network& network,
                                    std::span<const double> parameters, Samples<Real> samples,
                                    const Options& options)
-    : comm_(comm), model_(network), samples_(std::move(samples)) {
+    : comm_(comm),
+      model_(network),
+      samples_(std::move(samples)),
+      tile_size_(options.tile > 0 ? options.tile : automatic_tile<Real>(network)) {
   model_.set_parameters(parameters);
   const Lanes& lanes = samples_.lanes;
   const Index start = lanes.first_sample(comm.rank(), comm.size());
   Index largest = 0;
   for (int lane = lanes.first_lane(comm.rank(), comm.size());
        lane < lanes.first_lane(comm.rank() + 1, comm.size()); ++lane)
-    for (Index first = lanes.begin(lane); first < lanes.end(lane); first += options.tile) {
-      const Index count = std::min(options.tile, lanes.end(lane) - first);
+    for (Index first = lanes.begin(lane); first < lanes.end(lane); first += tile_size_) {
+      const Index count = std::min(tile_size_, lanes.end(lane) - first);
       borders_.push_back({lane, first - start, count});
       largest = std::max(largest, count);
     }
@@ -146,6 +154,8 @@ Score evaluate(const Comm& comm, const Model<Real>& model, const Samples<Real>& 
 
 template Tile<double> make_tile<double>(const Network&, Index);
 template Tile<float> make_tile<float>(const Network&, Index);
+template Index automatic_tile<double>(const Network&);
+template Index automatic_tile<float>(const Network&);
 template class Linearisation<double>;
 template class Linearisation<float>;
 template Score evaluate<double>(const Comm&, const Model<double>&, const Samples<double>&);

@@ -69,6 +69,10 @@ void linearise(const Model<Real>& model, std::span<Matrix<Real>> z, Tile<Real>& 
   }
 }
 
+/// Samples a tile that serve a network's products best.
+template <class Real>
+Index automatic_tile(const Network& network);
+
 /// A network at fixed weights over a set of samples: activities, deltas and derivatives, computed once and
 /// kept as far as the memory budget goes, tile by tile beyond it. What every curvature operator shares.
 ///
@@ -78,7 +82,7 @@ template <class Real>
 class Linearisation {
  public:
   struct Options {
-    Index tile = 256;                          ///< samples a tile
+    Index tile = 0;                            ///< samples a tile at most; 0: automatic_tile
     std::optional<std::uint64_t> cache_bytes;  ///< budget of this rank; unset: keep everything
   };
 
@@ -94,6 +98,8 @@ class Linearisation {
   const Model<Real>& model() const { return model_; }
   const Network& network() const { return model_.network(); }
   const Lanes& lanes() const { return samples_.lanes; }
+  /// Samples a tile at most, as asked for or chosen.
+  Index tile_size() const { return tile_size_; }
   /// Bytes one sample takes in the cache.
   static std::uint64_t bytes_per_sample(const Network& network);
   std::uint64_t cached_bytes() const { return cached_bytes_; }
@@ -120,6 +126,7 @@ class Linearisation {
   const Comm& comm_;
   Model<Real> model_;
   Samples<Real> samples_;
+  Index tile_size_;
   std::vector<Border> borders_;
   std::vector<Tile<Real>> tiles_;
   std::uint64_t cached_bytes_ = 0;
