@@ -51,6 +51,8 @@ constexpr Choice<Curvature> curvatures[] = {
      "noise of variance C/2 for C outputs, for mse; not defined for softmax-mse"},
     {Curvature::empirical_fisher, "empirical-fisher",
      "mean over the samples of grad grad^T with the true labels, not centred"},
+    {Curvature::gradient_covariance, "gradient-covariance",
+     "covariance of the samples' gradients: empirical-fisher less the mean gradient's g g^T"},
 };
 
 constexpr Choice<Which> ends[] = {

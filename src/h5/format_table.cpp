@@ -64,7 +64,7 @@ constexpr Entry table[] = {
     {"spectrum/<block>/angle_bounds", real, "m", "1", "bound on the sine of the angle between v_n and the eigenvector: r_n/d_n where r_n < d_n, else 1, plus the rounding floor", "the deck has [spectrum]"},
     {"spectrum/<block>/eigenvectors", real, "m x M", "1", "row n is v_n, of length 1, its largest component positive; weights row-major (output, input), the weight before the bias, layer after layer", "`output.eigenvectors` is true"},
     {"spectrum/<block>/clusters", integer, "m", "1", "cluster of each pair, from 0: neighbours closer than 1e-6 of their size or than their residuals tell apart; within a cluster only the sums over its directions mean something", "the deck has [spectrum]"},
-    {"spectrum/<block>@operator", text, "", "", "the matrix: hessian, gauss-newton, fisher or empirical-fisher", "the deck has [spectrum]"},
+    {"spectrum/<block>@operator", text, "", "", "the matrix: hessian, gauss-newton, fisher, empirical-fisher or gradient-covariance", "the deck has [spectrum]"},
     {"spectrum/<block>@which", text, "", "", "the end of the spectrum asked for: largest, smallest, both or all", "the deck has [spectrum]"},
     {"spectrum/<block>@requested", integer, "", "1", "eigenpairs asked for", "the deck has [spectrum]"},
     {"spectrum/<block>@converged", integer, "", "1", "eigenpairs found to the tolerance", "the deck has [spectrum]"},

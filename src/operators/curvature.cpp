@@ -1,35 +1,34 @@
 #include "dualscape/operators/curvature.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 #include "dualscape/base/error.hpp"
 #include "dualscape/nn/loss.hpp"
+#include "lane_sums.hpp"
 
 namespace dualscape::operators {
 namespace {
 
-/// Calls add(tile, sums) for every tile of this rank's lanes, where `sums` is what `total` collects a lane
-/// in. A failure here travels with the sum.
-template <class Real, class Add>
-void sum_lanes(const nn::Linearisation<Real>& linearisation, OrderedSum<Real>& total, const Add& add) {
-  const Lanes& lanes = linearisation.lanes();
-  const Comm& comm = linearisation.comm();
-  try {
-    for (int lane = lanes.first_lane(comm.rank(), comm.size());
-         lane < lanes.first_lane(comm.rank() + 1, comm.size()); ++lane) {
-      const MatrixView<Real> buffer = total.next_lane();
-      nn::BlockVectors<Real> sums({buffer.data, static_cast<std::size_t>(buffer.rows * buffer.cols)},
-                                  buffer.rows);
-      linearisation.for_each_tile(lane, [&](const nn::Tile<Real>& tile) { add(tile, sums); });
-    }
-  } catch (...) {
-    total.fail(std::current_exception());
-  }
-}
-
 template <class Real>
 double per_sample(const nn::Linearisation<Real>& linearisation) {
   return 1.0 / static_cast<double>(linearisation.lanes().samples());
+}
+
+/// rd = (d_f . R{f} - offset) d_f for each sample and direction: the gradient in the logits times the slope
+/// of the sample's loss along the direction. No offsets are zero ones. May work in place.
+template <class Real>
+void along_gradients(const nn::Tile<Real>& tile, ConstMatrixView<Real> rf, std::span<const Real> offsets,
+                     MatrixView<Real> rd) {
+  const auto& gradient = tile.d.back();
+  const Index classes = gradient.cols();
+  for (Index i = 0; i < tile.count; ++i)
+    for (Index first = 0; first < rf.cols; first += classes) {
+      Real along = 0;
+      for (Index c = 0; c < classes; ++c) along += gradient(i, c) * rf(i, first + c);
+      if (!offsets.empty()) along -= offsets[static_cast<std::size_t>(first / classes)];
+      for (Index c = 0; c < classes; ++c) rd(i, first + c) = along * gradient(i, c);
+    }
 }
 
 }  // namespace
@@ -38,8 +37,8 @@ template <class Real>
 SampleMean<Real>::SampleMean(const nn::Linearisation<Real>& linearisation, nn::BlockLayout block)
     : linearisation_(linearisation),
       tangent_(linearisation.model(), std::move(block)),
-      partition_(tangent_.block().size, linearisation.comm().size()),
-      parts_(nn::part_sizes(linearisation.network(), tangent_.block())) {}
+      parts_(nn::part_sizes(linearisation.network(), tangent_.block())),
+      partition_(tangent_.block().size, linearisation.comm().size()) {}
 
 template <class Real>
 void SampleMean<Real>::apply(ConstMultiVector in, MultiVector out) const {
@@ -47,6 +46,7 @@ void SampleMean<Real>::apply(ConstMultiVector in, MultiVector out) const {
   directions_.resize(static_cast<std::size_t>(in.rows * size));
   gather_pieces<Real>(comm(), partition_, in, parts_, directions_);
   const nn::BlockVectors<Real> directions(directions_, in.rows);
+  prepare(directions);
 
   if (!sum_ || sum_->vectors() != in.rows)
     sum_.emplace(comm(), linearisation_.lanes(), in.rows, size, parts_);
@@ -85,14 +85,38 @@ void EmpiricalFisher<Real>::add_tile(const nn::Tile<Real>& tile, const nn::Block
   // <grad l_p, v> = d_f . R{f}; the product is then J^T (d_f <grad l_p, v>).
   const auto rf = this->tangent_.forward(tile, directions, this->buffers_);
   const auto rd = this->tangent_.top(this->buffers_, tile.count, directions.count());
-  const auto& gradient = tile.d.back();
-  const Index classes = gradient.cols();
-  for (Index i = 0; i < tile.count; ++i)
-    for (Index first = 0; first < rf.cols; first += classes) {
-      Real along = 0;
-      for (Index c = 0; c < classes; ++c) along += gradient(i, c) * rf(i, first + c);
-      for (Index c = 0; c < classes; ++c) rd(i, first + c) = along * gradient(i, c);
-    }
+  along_gradients<Real>(tile, rf, {}, rd);
+  this->tangent_.add_transposed(tile, this->buffers_, out);
+}
+
+template <class Real>
+GradientCovariance<Real>::GradientCovariance(const nn::Linearisation<Real>& linearisation,
+                                             nn::BlockLayout block)
+    : SampleMean<Real>(linearisation, block), mean_(mean_gradient(linearisation, block)) {}
+
+template <class Real>
+void GradientCovariance<Real>::prepare(const nn::BlockVectors<Real>& directions) const {
+  std::vector<double> along(static_cast<std::size_t>(directions.count()));
+  std::size_t offset = 0;
+  for (Index size : this->parts_) {
+    const auto width = static_cast<std::size_t>(size);
+    const auto mean = std::span(mean_).subspan(offset, width);
+    const auto shares = directions.part(static_cast<Index>(offset), size);
+    for (std::size_t j = 0; j < along.size(); ++j)
+      along[j] = std::inner_product(mean.begin(), mean.end(), shares.begin() + static_cast<Index>(j * width),
+                                    along[j]);
+    offset += width;
+  }
+  mean_along_.assign(along.begin(), along.end());
+}
+
+template <class Real>
+void GradientCovariance<Real>::add_tile(const nn::Tile<Real>& tile, const nn::BlockVectors<Real>& directions,
+                                        nn::BlockVectors<Real>& out) const {
+  // mean (grad l_p - g) <grad l_p - g, v> = mean grad l_p (<grad l_p, v> - <g, v>), since g is the mean.
+  const auto rf = this->tangent_.forward(tile, directions, this->buffers_);
+  const auto rd = this->tangent_.top(this->buffers_, tile.count, directions.count());
+  along_gradients<Real>(tile, rf, mean_along_, rd);
   this->tangent_.add_transposed(tile, this->buffers_, out);
 }
 
@@ -113,6 +137,8 @@ std::unique_ptr<LinearOperator> make_curvature(Curvature kind, const nn::Lineari
       return std::make_unique<GaussNewton<Real>>(linearisation, block);
     case Curvature::empirical_fisher:
       return std::make_unique<EmpiricalFisher<Real>>(linearisation, block);
+    case Curvature::gradient_covariance:
+      return std::make_unique<GradientCovariance<Real>>(linearisation, block);
   }
   throw std::logic_error("make_curvature: unknown kind");
 }
@@ -139,6 +165,8 @@ template class GaussNewton<double>;
 template class GaussNewton<float>;
 template class EmpiricalFisher<double>;
 template class EmpiricalFisher<float>;
+template class GradientCovariance<double>;
+template class GradientCovariance<float>;
 template std::unique_ptr<LinearOperator> make_curvature<double>(Curvature, const nn::Linearisation<double>&,
                                                                 const nn::BlockLayout&);
 template std::unique_ptr<LinearOperator> make_curvature<float>(Curvature, const nn::Linearisation<float>&,

@@ -36,6 +36,9 @@ ShellMatrix::ShellMatrix(const LinearOperator& op) : op_(op) {
   check(MatShellSetMatProductOperation(get(), MATPRODUCT_AB, nullptr, &multiply_block, nullptr, MATDENSE,
                                        MATDENSE),
         "MatShellSetMatProductOperation");
+  check(MatShellSetMatProductOperation(get(), MATPRODUCT_AtB, nullptr, &multiply_block_transpose, nullptr,
+                                       MATDENSE, MATDENSE),
+        "MatShellSetMatProductOperation");
   if (op.symmetric()) check(MatSetOption(get(), MAT_SYMMETRIC, PETSC_TRUE), "MatSetOption");
 }
 
@@ -95,6 +98,14 @@ PetscErrorCode ShellMatrix::multiply_block(Mat mat, Mat in, Mat out, void*) {
     const DenseReadView x(in);
     const DenseWriteView y(out);
     of(mat).apply(x.block(), y.block());
+  });
+}
+
+PetscErrorCode ShellMatrix::multiply_block_transpose(Mat mat, Mat in, Mat out, void*) {
+  return guarded([&] {
+    const DenseReadView x(in);
+    const DenseWriteView y(out);
+    of(mat).apply_transpose(x.block(), y.block());
   });
 }
 

@@ -43,6 +43,7 @@ DECKS: dict[str, dict[str, Any]] = {
     "gauss-newton": {"spectrum": {"operator": "gauss-newton", "which": "all"}},
     "fisher": {"spectrum": {"operator": "fisher", "which": "all"}},
     "empirical-fisher": {"spectrum": {"operator": "empirical-fisher", "which": "all"}},
+    "gradient-covariance": {"spectrum": {"operator": "gradient-covariance", "count": 5}},
     "last-layer-mse": {"network": {"loss": "mse", "activation": "sigmoid"},
                        "spectrum": {"block": "dense3", "which": "all"}, "duality": {"layer": "dense3"}},
     "softmax-mse": {"network": {"loss": "softmax-mse", "activation": "softplus"},

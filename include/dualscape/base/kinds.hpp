@@ -21,7 +21,7 @@ enum class Source { fashion_mnist, mnist, cifar10, idx, hdf5 };
 enum class Activation { relu, tanh, sigmoid, softplus, gelu, identity };
 enum class Loss { cross_entropy, mse, softmax_mse };
 enum class WeightDecayKind { none, norm, l2 };
-enum class Curvature { hessian, gauss_newton, fisher, empirical_fisher };
+enum class Curvature { hessian, gauss_newton, fisher, empirical_fisher, gradient_covariance };
 enum class Which { largest, smallest, both, all };
 enum class PairingKind { nearest_input, nearest_activity, random };
 enum class Anchor { test, train };

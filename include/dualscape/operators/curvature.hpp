@@ -27,6 +27,8 @@ class SampleMean : public LinearOperator {
   void apply(ConstMultiVector in, MultiVector out) const override;
 
  protected:
+  /// Sees the k directions of a product before its tiles.
+  virtual void prepare(const nn::BlockVectors<Real>& /*directions*/) const {}
   /// Adds the tile's sum of products with k directions to `out`.
   virtual void add_tile(const nn::Tile<Real>& tile, const nn::BlockVectors<Real>& directions,
                         nn::BlockVectors<Real>& out) const = 0;
@@ -34,10 +36,10 @@ class SampleMean : public LinearOperator {
   const nn::Linearisation<Real>& linearisation_;
   nn::Tangent<Real> tangent_;
   mutable nn::TangentBuffers<Real> buffers_;
+  std::vector<Index> parts_;  ///< sizes of the block's parts
 
  private:
   Partition partition_;
-  std::vector<Index> parts_;
   mutable std::vector<Real> directions_;
   mutable std::optional<OrderedSum<Real>> sum_;
 };
@@ -73,6 +75,24 @@ class EmpiricalFisher final : public SampleMean<Real> {
  protected:
   void add_tile(const nn::Tile<Real>& tile, const nn::BlockVectors<Real>& directions,
                 nn::BlockVectors<Real>& out) const override;
+};
+
+/// Covariance of the samples' gradients: mean_p (grad l_p - g)(grad l_p - g)^T, g = mean_p grad l_p; the
+/// empirical Fisher matrix less g g^T. The noise of stochastic gradient descent.
+template <class Real>
+class GradientCovariance final : public SampleMean<Real> {
+ public:
+  /// Computes the mean gradient. @note Collective
+  GradientCovariance(const nn::Linearisation<Real>& linearisation, nn::BlockLayout block);
+
+ protected:
+  void prepare(const nn::BlockVectors<Real>& directions) const override;
+  void add_tile(const nn::Tile<Real>& tile, const nn::BlockVectors<Real>& directions,
+                nn::BlockVectors<Real>& out) const override;
+
+ private:
+  std::vector<double> mean_;              ///< g
+  mutable std::vector<Real> mean_along_;  ///< <g, v> of the current directions
 };
 
 /// The operator a deck asks for. The Fisher matrix is the Gauss-Newton matrix for cross-entropy, and for mse

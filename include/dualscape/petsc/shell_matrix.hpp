@@ -6,8 +6,8 @@
 namespace dualscape::petsc {
 
 /// A LinearOperator as PETSc sees it: products with one vector, with the columns of a dense matrix
-/// (MatMatMult, BVMatMult), transposed products, and the symmetry flag. Sizes and distribution are the
-/// operator's.
+/// (MatMatMult, BVMatMult), the same of its transpose (MatTransposeMatMult), and the symmetry flag. Sizes and
+/// distribution are the operator's.
 class ShellMatrix {
  public:
   /// `op` must outlive the matrix. Throws ComputationError when PETSc's integers are too short for its size.
@@ -37,6 +37,7 @@ class ShellMatrix {
   static PetscErrorCode multiply(Mat mat, Vec in, Vec out);
   static PetscErrorCode multiply_transpose(Mat mat, Vec in, Vec out);
   static PetscErrorCode multiply_block(Mat mat, Mat in, Mat out, void*);
+  static PetscErrorCode multiply_block_transpose(Mat mat, Mat in, Mat out, void*);
 
   const LinearOperator& op_;
   MatHandle mat_;

@@ -29,7 +29,8 @@ TEST(Kinds, HaveTheNamesUsersRelyOn) {
   EXPECT_THAT(names<Activation>(), ElementsAre("relu", "tanh", "sigmoid", "softplus", "gelu", "identity"));
   EXPECT_THAT(names<Loss>(), ElementsAre("cross-entropy", "mse", "softmax-mse"));
   EXPECT_THAT(names<WeightDecayKind>(), ElementsAre("none", "norm", "l2"));
-  EXPECT_THAT(names<Curvature>(), ElementsAre("hessian", "gauss-newton", "fisher", "empirical-fisher"));
+  EXPECT_THAT(names<Curvature>(),
+              ElementsAre("hessian", "gauss-newton", "fisher", "empirical-fisher", "gradient-covariance"));
   EXPECT_THAT(names<Which>(), ElementsAre("largest", "smallest", "both", "all"));
   EXPECT_THAT(names<PairingKind>(), ElementsAre("nearest-input", "nearest-activity", "random"));
   EXPECT_THAT(names<Anchor>(), ElementsAre("test", "train"));

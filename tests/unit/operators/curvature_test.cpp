@@ -65,6 +65,26 @@ TEST(EmpiricalFisher, MatchesItsDefinition) {
   expect_every_block(Curvature::empirical_fisher, testing::dense_empirical_fisher);
 }
 
+TEST(GradientCovariance, IsTheEmpiricalFisherLessTheMeansShare) {
+  const Comm comm(MPI_COMM_WORLD);
+  for (Loss loss : all_losses) {
+    const NetworkProblem problem(Activation::gelu, Activation::relu, loss, true);
+    const auto whole = testing::from_root(comm, [&] {
+      auto dense = testing::dense_empirical_fisher(problem);
+      const auto g = testing::gradient_at(problem, problem.parameters);
+      for (Index i = 0; i < dense.rows(); ++i) axpy(-g[static_cast<std::size_t>(i)], g, dense.row(i));
+      return dense;
+    });
+    const auto linearisation = problem.linearisation(comm, {.tile = 2});
+    for (const auto& names : testing::kinds_of_block(true)) {
+      SCOPED_TRACE(testing::joined(problem, names));
+      const auto block = select_block(problem.network, names);
+      expect_matches_dense(*make_curvature<double>(Curvature::gradient_covariance, linearisation, block),
+                           testing::restricted(problem.network, block, whole).view(), testing::tolerance);
+    }
+  }
+}
+
 TEST(MeanGradient, MatchesDifferencesOfTheLoss) {
   const Comm comm(MPI_COMM_WORLD);
   for_each_problem([&](const NetworkProblem& problem, bool bias) {
@@ -148,7 +168,8 @@ TEST(Curvature, IsPositiveWhereItMustBe) {
   for_each_problem([&](const NetworkProblem& problem, bool) {
     const auto linearisation = problem.linearisation(comm);
     const auto block = select_block(problem.network, {"all"});
-    for (Curvature kind : {Curvature::gauss_newton, Curvature::empirical_fisher}) {
+    for (Curvature kind :
+         {Curvature::gauss_newton, Curvature::empirical_fisher, Curvature::gradient_covariance}) {
       auto dense = products_with_units(*make_curvature<double>(kind, linearisation, block), 8);
       const double scale = largest(dense.view());
       EXPECT_GE(symmetric_eigen(dense.view()).front(), -1e-13 * scale) << name_of(kind);
@@ -161,7 +182,8 @@ TEST(Curvature, ProductsAreLinearAndLeaveTheirArgumentAlone) {
   const NetworkProblem problem(Activation::gelu, Loss::cross_entropy, true);
   const auto linearisation = problem.linearisation(comm);
   const auto block = select_block(problem.network, {"dense1", "dense2+bias"});
-  for (Curvature kind : {Curvature::hessian, Curvature::gauss_newton, Curvature::empirical_fisher}) {
+  for (Curvature kind : {Curvature::hessian, Curvature::gauss_newton, Curvature::empirical_fisher,
+                         Curvature::gradient_covariance}) {
     const auto op = make_curvature<double>(kind, linearisation, block);
     const Index local = op->domain().count(comm.rank());
     auto v = normal_matrix(3, local, 40 + static_cast<std::uint32_t>(comm.rank()));
@@ -202,7 +224,8 @@ TEST(Curvature, SinglePrecisionIsCloseToDouble) {
     const auto single = problem.linearisation<float>(comm);
     for (const testing::Names& names : {testing::Names{"dense2"}, {"all"}}) {
       const auto block = select_block(problem.network, names);
-      for (Curvature kind : {Curvature::hessian, Curvature::gauss_newton, Curvature::empirical_fisher}) {
+      for (Curvature kind : {Curvature::hessian, Curvature::gauss_newton, Curvature::empirical_fisher,
+                             Curvature::gradient_covariance}) {
         SCOPED_TRACE(testing::joined(problem, names));
         const auto dense = products_with_units(*make_curvature<double>(kind, exact, block), 8);
         // A dozen roundings in a row on the way up and down, each of numbers up to some times the result.

@@ -67,7 +67,8 @@ using dualscape::testing::product;
 using ::testing::HasSubstr;
 using testing::NetworkProblem;
 
-constexpr Curvature kinds[] = {Curvature::hessian, Curvature::gauss_newton, Curvature::empirical_fisher};
+constexpr Curvature kinds[] = {Curvature::hessian, Curvature::gauss_newton, Curvature::empirical_fisher,
+                               Curvature::gradient_covariance};
 
 template <class Real>
 void expect_same_bits(Index count, int lanes) {

@@ -29,6 +29,7 @@ class Shift : public LinearOperator {
   bool symmetric() const override { return false; }
 
   void apply(ConstMultiVector in, MultiVector out) const override {
+    blocks += in.rows > 1 ? 1 : 0;
     const Matrix<double> whole = gather(domain(), in);
     const Index first = range().begin(comm_.rank());
     for (Index j = 0; j < out.rows; ++j)
@@ -36,12 +37,15 @@ class Shift : public LinearOperator {
         out(j, i) = static_cast<double>(first + i + 1) * whole(j, first + i + 1);
   }
   void apply_transpose(ConstMultiVector in, MultiVector out) const override {
+    blocks += in.rows > 1 ? 1 : 0;
     const Matrix<double> whole = gather(range(), in);
     const Index first = domain().begin(comm_.rank());
     for (Index j = 0; j < out.rows; ++j)
       for (Index i = 0; i < out.cols; ++i)
         out(j, i) = first + i == 0 ? 0.0 : static_cast<double>(first + i) * whole(j, first + i - 1);
   }
+
+  mutable int blocks = 0;  ///< products with several vectors
 
  private:
   Matrix<double> gather(const Partition& partition, ConstMultiVector parts) const {
@@ -142,6 +146,32 @@ TEST(ShellMatrix, KnowsItsTransposeAndShape) {
   const ShellMatrix symmetric_shell(other);
   check(MatIsSymmetricKnown(symmetric_shell.get(), &known, &symmetric), "MatIsSymmetricKnown");
   EXPECT_TRUE(known && symmetric);
+}
+
+TEST(ShellMatrix, MultipliesItsTransposeAndItselfByRectangularBlocks) {
+  const Comm comm(MPI_COMM_WORLD);
+  const Shift op(comm);
+  const ShellMatrix shell(op);
+  const auto expect_product = [&](Index rows, bool transpose) {
+    const MatHandle in = random_dense(comm, rows, 4);
+    const Index before = shell.products();
+    const auto out = MatHandle::create("MatMatMult", [&](Mat* result) {
+      return transpose ? MatTransposeMatMult(shell.get(), in.get(), MAT_INITIAL_MATRIX, PETSC_DEFAULT, result)
+                       : MatMatMult(shell.get(), in.get(), MAT_INITIAL_MATRIX, PETSC_DEFAULT, result);
+    });
+    EXPECT_EQ(shell.products(), before + 4);
+    EXPECT_EQ(op.blocks, transpose ? 2 : 1);
+    const DenseReadView x(in.get());
+    const DenseReadView y(out.get());
+    Matrix<double> expected(4, y.block().cols);
+    ASSERT_ALL(expected.cols() == (transpose ? op.domain() : op.range()).count(comm.rank()));
+    transpose ? op.apply_transpose(x.block(), expected.view()) : op.apply(x.block(), expected.view());
+    op.blocks = transpose ? 2 : 1;
+    for (Index j = 0; j < 4; ++j)
+      for (Index i = 0; i < expected.cols(); ++i) EXPECT_EQ(y.block()(j, i), expected(j, i));
+  };
+  expect_product(size + 1, false);
+  expect_product(size, true);
 }
 
 TEST(ShellMatrix, TellsOfProductsThatAreNotFinite) {
