@@ -95,6 +95,16 @@ class Node:
                 return group[name]
         raise ResultError(f"'{self._file}' has no '{path}'")
 
+    def node(self, name: str) -> Node:
+        """Return a group inside this one.
+
+        Parameters
+        ----------
+        name
+            Path of the group, from this one.
+        """
+        return Node(self.member(name))
+
     def array(self, name: str) -> Array:
         """Read a whole dataset inside this group.
 
@@ -103,8 +113,7 @@ class Node:
         name
             Path of the dataset, from this group.
         """
-        values = self._read(name, lambda dataset: dataset[()])
-        return values.astype(bool) if values.dtype == np.uint8 else values
+        return self._read(name, _whole)
 
     def text(self, name: str) -> str:
         """Read a text inside this group.
@@ -135,6 +144,14 @@ class Node:
         if not self._group:
             raise ResultError(f"'{self._file}' is closed: read '{self._path}' before closing it")
         return self._group
+
+
+def _whole(dataset: h5py.Dataset) -> Array:
+    """Read all values; bytes are flags, and texts become an array of str."""
+    if h5py.check_string_dtype(dataset.dtype):
+        return np.array(dataset.asstr()[()], dtype=str)
+    values = dataset[()]
+    return values.astype(bool) if values.dtype == np.uint8 else values
 
 
 def _plain(value: Any) -> Any:

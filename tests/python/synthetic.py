@@ -21,7 +21,7 @@ Array = NDArray[Any]
 class Contents:
     """What is in a file: datasets by path, attributes by object and name."""
 
-    datasets: dict[str, Array | str] = field(default_factory=dict)
+    datasets: dict[str, Array | str | list[str]] = field(default_factory=dict)
     attributes: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def set_attributes(self, group: str, **values: Any) -> None:
@@ -43,6 +43,8 @@ class Contents:
                     size = max(len(value.encode()), 1)
                     file.create_dataset(name, data=value.encode(),
                                         dtype=h5py.string_dtype("utf-8", size))
+                elif isinstance(value, list):
+                    file.create_dataset(name, data=value, dtype=h5py.string_dtype("utf-8"))
                 else:
                     file.create_dataset(name, data=value)
                 file[name].attrs["units"] = "1"
@@ -61,7 +63,7 @@ def _stored(value: Any) -> Any:
 
 
 def result(shape: tuple[int, int] = (6, 5), count: int | None = None, pairs: int = 200,
-           sharp: int = 4, epochs: int = 40) -> Contents:
+           sharp: int = 4, epochs: int = 40, seed: int = 1) -> Contents:
     """Make the contents of a whole result.
 
     Parameters
@@ -76,8 +78,10 @@ def result(shape: tuple[int, int] = (6, 5), count: int | None = None, pairs: int
         Directions of the sharp part.
     epochs
         Number of evaluations of the training.
+    seed
+        What the random numbers start from.
     """
-    random = np.random.default_rng(1)
+    random = np.random.default_rng(seed)
     size = shape[0] * shape[1]
     count = size if count is None else count
     basis = np.linalg.qr(random.normal(size=(size, size)))[0].T
