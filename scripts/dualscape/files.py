@@ -141,3 +141,12 @@ def _open(path: Path, expected: str) -> h5py.Group:
     except OSError as error:
         reason = error.strerror or f"it is damaged ({error})"
     raise ResultError(f"cannot read '{path}': {reason}; expected {expected}")
+
+
+def filetype_of(path: Path) -> str:
+    """Return what a file says it is; empty when it does not, or cannot be read."""
+    try:
+        with h5py.File(path, "r") as file:
+            return str(Node(file["/"]).attributes.get("filetype", ""))
+    except (OSError, ResultError):
+        return ""

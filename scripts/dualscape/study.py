@@ -147,6 +147,12 @@ class Study(File):
         return Table(columns, {**self.runs.units, **{name: self.unit(name)
                                                      for name in self.scalars}})
 
+    @cached_property
+    def means(self) -> Table:
+        """The points with mean, deviation, error and count of each number over their done runs."""
+        return self.groups().table({name: self.scalar(name) for name in self.scalars},
+                                   {name: self.unit(name) for name in self.scalars})
+
     def groups(self, by: Sequence[str] | None = None) -> Groups:
         """Group the runs by their values of some keys; repeats and all other keys are averaged.
 

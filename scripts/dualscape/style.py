@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 import matplotlib
 import numpy as np
@@ -27,6 +27,8 @@ BLUE = "#0072b2"
 VERMILION = "#d55e00"
 ORANGE = "#e69f00"
 GREEN = "#009e73"
+PURPLE = "#cc79a7"
+SKY = "#56b4e9"
 
 SHARP = VERMILION
 FLAT = BLUE
@@ -36,6 +38,14 @@ TEST = VERMILION
 POSITIVE = BLUE
 NEGATIVE = VERMILION
 UNDECIDED = GREY
+
+# What tells series apart, in black and white too.
+SERIES_COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK, GREY)
+SERIES_MARKERS = ("o", "D", "^", "s", "v", "P", "X", "*")
+SERIES_LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 2)), (0, (3, 4)))
+SHARP_MARKER = "D"
+FLAT_MARKER = "o"
+SHARP_HATCH = "///"
 
 SETTINGS = {
     "font.size": 13,
@@ -52,6 +62,8 @@ SETTINGS = {
     "grid.linewidth": 0.8,
     "lines.linewidth": 2.0,
     "lines.markersize": 5,
+    "hatch.linewidth": 0.8,
+    "errorbar.capsize": 3.5,
     "legend.frameon": False,
     "legend.borderaxespad": 0.2,
     "legend.handlelength": 1.4,
@@ -96,8 +108,43 @@ def legend_above(axes: Axes, columns: int) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncol=columns)
 
 
+def series(index: int) -> dict[str, Any]:
+    """Return the colour, marker and line of one of several series, as arguments of a plot."""
+    position = index % len(SERIES_COLOURS)
+    return {"color": SERIES_COLOURS[position], "marker": SERIES_MARKERS[position],
+            "linestyle": SERIES_LINES[position]}
+
+
+def ordered(index: int, count: int) -> dict[str, Any]:
+    """Return the colour and line of one of `count` series in an order: from dark to light."""
+    shade = index / max(count - 1, 1)
+    return {"color": matplotlib.colormaps["viridis"](0.88 * shade),
+            "linestyle": SERIES_LINES[index % len(SERIES_LINES)]}
+
+
+def legend_of_figure(figure: Figure, axes: Axes, **options: Any) -> None:
+    """Put the legend of one of its axes above the whole figure, which grows by its height.
+
+    Parameters
+    ----------
+    figure
+        The figure, whose height is that of its axes.
+    axes
+        The axes with the entries.
+    options
+        Further arguments of the legend.
+    """
+    handles, labels = axes.get_legend_handles_labels()
+    columns = 2 if max(map(len, labels), default=0) <= 24 else 1
+    extra = 0.15 + 0.25 * -(-len(labels) // columns)
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + extra)
+    figure.get_layout_engine().set(rect=(0, 0, 1, height / (height + extra)))
+    figure.legend(handles, labels, loc="upper center", ncol=columns, **options)
+
+
 def log_scale(axes: Axes, *series: NDArray[np.float64], decades: float = 12,
-              remark: bool = True) -> None:
+              remark: bool = True, axis: str = "y") -> None:
     """Make the vertical axis logarithmic, and say how many values it cannot show.
 
     Zeros and values that many decades below the largest are not shown.
@@ -112,17 +159,18 @@ def log_scale(axes: Axes, *series: NDArray[np.float64], decades: float = 12,
         How far the axis goes down from the largest value, at most.
     remark
         Whether to write the number of values that are not shown into the axes.
+    axis
+        The axis that becomes logarithmic: y, or x.
     """
-    values = np.concatenate(series)
+    values = np.concatenate([np.ravel(values) for values in series])
     shown = values[values > 0]
     if shown.size == 0:
         note(axes, "nothing above zero")
         return
     top = shown.max()
     shown = shown[shown >= top * 10.0**-decades]
-    axes.set_yscale("log")
     margin = max((top / shown.min())**0.06, 1.25)
-    axes.set_ylim(shown.min() / margin, top * margin)
+    axes.set(**{f"{axis}scale": "log", f"{axis}lim": (shown.min() / margin, top * margin)})
     hidden = values.size - shown.size
     if hidden and remark:
         note(axes, f"{hidden} of {values.size} zero or below the axis")

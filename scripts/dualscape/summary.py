@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from .files import File
 from .node import Array
 from .reader import Duality, Result, Spectrum
+from .study import Study
 
 
 def summarise(result: Result) -> str:
@@ -29,16 +31,58 @@ def summarise(result: Result) -> str:
     return "\n".join(lines)
 
 
+def summarise_study(study: Study) -> str:
+    """Sum up a study: its runs by status, and for each point the gap over the repeats.
+
+    Parameters
+    ----------
+    study
+        The open study.
+
+    Returns
+    -------
+    str
+        Lines of text, the last one without its end.
+    """
+    counts = ", ".join(f"{count} {status}" for status, count in study.status_counts.items())
+    lines = [*_origin(study), f"  {study.done.size} runs: {counts}"]
+    groups = study.groups()
+    for layer in study.layers:
+        parts = [groups.statistics(study.scalar(f"duality/{layer}/{name}"))
+                 for name in ("matched_gap", "sharp_contribution", "flat_contribution")]
+        lines.append(f"gap at {layer}: mean +- standard error over the done runs of each point")
+        lines.append("  " + "".join(f"{name:<22}" for name in
+                                    ("matched gap", "sharp", "flat", "done/runs")) + "point")
+        for group in range(len(groups)):
+            cells = [f"{part.mean[group]:.5g} +- {part.error[group]:.2g}" for part in parts]
+            cells.append(f"{groups.done[group]}/{groups.done[group] + groups.left_out[group]}")
+            point = ", ".join(f"{key} = {values[group]}" for key, values in groups.values.items())
+            lines.append("  " + "".join(f"{cell.replace('nan', '-'):<22}" for cell in cells)
+                         + (point or "all"))
+    return "\n".join(lines + _failures(study))
+
+
+def _failures(study: Study) -> list[str]:
+    failed = study.runs.select(~study.done)
+    return [f"{folder}: {status}{': ' if reason else ''}{reason}"
+            for folder, status, reason in zip(failed["folder"], failed["status"],
+                                              failed["reason"])]
+
+
 def _heading(result: Result) -> list[str]:
-    origin = result.provenance
-    commit = origin.git_commit[:12] + (", with changes" if origin.git_dirty else "")
     layers = " -> ".join(_sizes(result))
-    return [f"{origin.title}  ({result.path})",
-            f"  {origin.date}, dualscape {origin.code_version} ({commit}), "
-            f"ranks {origin.ranks}, seed {origin.seed}",
+    return [*_origin(result),
             f"  {result.data.source}",
             f"  {result.data.train_index.size} training and {result.data.test_index.size} test "
             f"samples; {layers}"]
+
+
+def _origin(file: File) -> list[str]:
+    origin = file.provenance
+    commit = origin.git_commit[:12] + (", with changes" if origin.git_dirty else "")
+    return [f"{origin.title}  ({file.path})",
+            f"  {origin.date}, dualscape {origin.code_version} ({commit}), "
+            f"ranks {origin.ranks}, seed {origin.seed}"]
 
 
 def _sizes(result: Result) -> list[str]:

@@ -4,11 +4,19 @@ Each module has the figures of a topic, and a function `plots` that lists those 
 file has the data for; `catalogue` gathers the lists.
 """
 
-from .catalogue import result_plots, save, save_all
-from .directions import contributions, determinants
+from .accounts import classes, intervals, layers
+from .catalogue import UnknownFigure, all_plots, result_plots, save, save_all
+from .cluster_sums import clusters
+from .prediction_changes import confusion, confusion_gap
+from .two_determinants import determinants, sizes
+from .directions import bounds, contributions
 from .eigenpairs import spectrum
 from .history import training
+from .weight_space import co_spectrum, gap_operator, operators
 from .plot import Plot
+from .studies import correlations, curves, study_plots
 
-__all__ = ["Plot", "contributions", "determinants", "result_plots", "save", "save_all", "spectrum",
-           "training"]
+__all__ = ["Plot", "UnknownFigure", "all_plots", "bounds", "classes", "clusters", "co_spectrum",
+           "confusion", "confusion_gap", "contributions", "correlations", "curves", "determinants",
+           "gap_operator", "intervals", "layers", "operators", "result_plots", "save", "save_all",
+           "sizes", "spectrum", "study_plots", "training"]

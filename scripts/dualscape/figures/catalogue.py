@@ -7,8 +7,26 @@ from pathlib import Path
 
 from .. import style
 from ..reader import Result
-from . import directions, eigenpairs, history
+from ..study import Study
+from . import (accounts, cluster_sums, directions, eigenpairs, history, prediction_changes,
+               two_determinants, weight_space)
 from .plot import Plot
+from .studies import study_plots
+
+
+class UnknownFigure(ValueError):
+    """A figure that a file does not have; the message lists those there are."""
+
+
+def all_plots(file: Result | Study) -> list[Plot]:
+    """List the figures a result or a study has the data for.
+
+    Parameters
+    ----------
+    file
+        The open file.
+    """
+    return study_plots(file) if isinstance(file, Study) else result_plots(file)
 
 
 def result_plots(result: Result) -> list[Plot]:
@@ -22,8 +40,13 @@ def result_plots(result: Result) -> list[Plot]:
     plots = [] if result.training is None else history.plots(result.training)
     for spectrum in result.spectra.values():
         plots += eigenpairs.plots(spectrum)
-    for duality in result.dualities.values():
-        plots += directions.plots(duality)
+    dualities = result.dualities
+    labels = result.data.attribute("classes")
+    plots += accounts.plots(dualities, labels)
+    for duality in dualities.values():
+        for topic in (directions, two_determinants, cluster_sums, weight_space):
+            plots += topic.plots(duality)
+        plots += prediction_changes.plots(duality, labels)
     return plots
 
 
@@ -57,14 +80,14 @@ def save(plots: Iterable[Plot], folder: Path, suffix: str = "png",
     return paths
 
 
-def save_all(result: Result, folder: Path, suffix: str = "png",
+def save_all(file: Result | Study, folder: Path, suffix: str = "png",
              only: Sequence[str] | None = None, data: bool = False) -> list[Path]:
-    """Save every figure the result has data for.
+    """Save every figure the file has data for.
 
     Parameters
     ----------
-    result
-        The open result.
+    file
+        The open result or study.
     folder
         Where the files go; made when it is not there.
     suffix
@@ -80,7 +103,7 @@ def save_all(result: Result, folder: Path, suffix: str = "png",
     list[Path]
         The files written.
     """
-    return save(chosen(result_plots(result), only), folder, suffix, data)
+    return save(chosen(all_plots(file), only), folder, suffix, data)
 
 
 def chosen(plots: Sequence[Plot], only: Sequence[str] | None) -> list[Plot]:
@@ -95,11 +118,11 @@ def chosen(plots: Sequence[Plot], only: Sequence[str] | None) -> list[Plot]:
 
     Raises
     ------
-    KeyError
-        If there is no figure of a name; the message lists those there are.
+    UnknownFigure
+        If there is no figure of a name.
     """
     for name in only or ():
         if not any(name in (plot.name, plot.kind) for plot in plots):
             names = ", ".join(plot.name for plot in plots) or "none"
-            raise KeyError(f"there is no figure '{name}' of this file; it has {names}")
+            raise UnknownFigure(f"there is no figure '{name}' of this file; it has: {names}")
     return [plot for plot in plots if not only or plot.name in only or plot.kind in only]

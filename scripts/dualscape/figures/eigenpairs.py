@@ -52,7 +52,7 @@ def spectrum(eigenpairs: Spectrum) -> Figure:
 
 def plots(eigenpairs: Spectrum) -> list[Plot]:
     """List the figures of a spectrum."""
-    return [Plot(f"spectrum-{eigenpairs.name}",
+    return [Plot("spectrum", eigenpairs.name,
                  f"Sizes of the {eigenpairs.converged} computed eigenvalues of the "
                  f"{eigenpairs.operator} in {eigenpairs.name} by descending value, positive and "
                  "negative ones apart; below, their residuals and the bounds on their errors.",

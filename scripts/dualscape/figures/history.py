@@ -39,7 +39,7 @@ def training(history: History) -> Figure:
 
 def plots(history: History) -> list[Plot]:
     """List the figures of a training."""
-    return [Plot("training", "Mean loss and accuracy over the epochs of the training, for the "
+    return [Plot("training", "", "Mean loss and accuracy over the epochs of the training, for the "
                              "training samples (solid) and the test samples (dashed).",
                  lambda: training(history), lambda: _table(history))]
 

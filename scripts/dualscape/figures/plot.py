@@ -16,8 +16,10 @@ class Plot:
 
     Attributes
     ----------
-    name
-        Name of its file, without the ending: `contributions-dense2` for instance.
+    kind
+        What is drawn, `contributions` for instance.
+    of
+        Of which layer or block; empty for the whole file.
     caption
         What it shows, in one or two sentences.
     draw
@@ -26,12 +28,13 @@ class Plot:
         Gives what is drawn, as a table.
     """
 
-    name: str
+    kind: str
+    of: str
     caption: str
     draw: Callable[[], Figure]
     data: Callable[[], Table]
 
     @property
-    def kind(self) -> str:
-        """The part of its name that tells what is drawn."""
-        return self.name.split("-")[0]
+    def name(self) -> str:
+        """Name of its file, without the ending."""
+        return f"{self.kind}-{self.of}" if self.of else self.kind
