@@ -163,7 +163,7 @@ class Duality(Node):
 
     @cached_property
     def operators(self) -> dict[str, OperatorSpectrum]:
-        """Eigenpairs of operators made of the dual weights, by name; empty when none was asked for."""
+        """Eigenpairs of operators made of the dual weights, by name; empty without any."""
         if "operators" not in self:
             return {}
         members = self.member("operators")

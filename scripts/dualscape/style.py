@@ -42,7 +42,8 @@ UNDECIDED = GREY
 # What tells series apart, in black and white too.
 SERIES_COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK, GREY)
 SERIES_MARKERS = ("o", "D", "^", "s", "v", "P", "X", "*")
-SERIES_LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 2)), (0, (3, 4)))
+SERIES_LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 2)),
+                (0, (3, 4)))
 SHARP_MARKER = "D"
 FLAT_MARKER = "o"
 SHARP_HATCH = "///"

@@ -207,7 +207,8 @@ def _add_duality(contents: Contents, random: np.random.Generator, basis: Array, 
 
 def _add_clusters(contents: Contents, group: str, w: Array, g: Array) -> None:
     cluster = contents.datasets["spectrum/dense2/clusters"]
-    values = {"size": np.ones(cluster.size), "eigenvalue": contents.datasets["spectrum/dense2/eigenvalues"],
+    values = {"size": np.ones(cluster.size),
+              "eigenvalue": contents.datasets["spectrum/dense2/eigenvalues"],
               "contribution": np.mean(w * g, axis=0),
               "sigma_w_squared": w.var(axis=0), "sigma_g_squared": g.var(axis=0),
               "mean_square_w": np.mean(w**2, axis=0), "mean_square_g": np.mean(g**2, axis=0)}

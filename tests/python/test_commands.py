@@ -120,7 +120,8 @@ def test_the_summary_has_the_main_numbers_on_one_screen(path: Path) -> None:
 
 @pytest.mark.parametrize(("arguments", "message"), [
     ([], "COMMAND"), (["plot", "result.h5"], "invalid choice: 'plot'"),
-    (["figures"], "PATH"), (["report"], "PATH"), (["summary", "result.h5", "--output", "x"], "--output"),
+    (["figures"], "PATH"), (["report"], "PATH"),
+    (["summary", "result.h5", "--output", "x"], "--output"),
     (["figures", "result.h5", "--format", "gif"], "gif")])
 def test_bad_usage_exits_with_2(arguments: list[str], message: str) -> None:
     done = run(*arguments)

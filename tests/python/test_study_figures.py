@@ -81,7 +81,8 @@ def test_every_figure_and_its_data(tmp_path: Path) -> None:
     np.testing.assert_allclose(above.lines[0].get_ydata(), sharpness[[0, 2]].mean(axis=0))
     np.testing.assert_allclose(above.lines[1].get_ydata()[:9], sharpness[3:6, :9].mean(axis=0))
     np.testing.assert_allclose(above.lines[1].get_ydata()[9:], sharpness[4, 9:])
-    rows = list(csv.DictReader((tmp_path / "curves-dense2.csv").read_text(encoding="utf-8").splitlines()))
+    text = (tmp_path / "curves-dense2.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(text.splitlines()))
     assert [float(row["sigma_g:mean [loss/weight]"]) for row in rows[:12]] == (
         above.lines[0].get_ydata().tolist())
 

@@ -54,7 +54,7 @@ def intervals(duality: Duality) -> Figure:
 
 
 def intervals_table(duality: Duality) -> Table:
-    """Return the parts of the gap with their intervals as a table, those that are nothing left out."""
+    """Return the parts of the gap that are not nothing, with their intervals, as a table."""
     parts = [(name, getattr(duality, member), *getattr(duality.intervals, of_interval))
              for name, _, of_interval, member in _PARTS]
     rounding = 1e-9 * duality.mean_abs_loss_gap

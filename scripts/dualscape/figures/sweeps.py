@@ -174,7 +174,7 @@ def _draw_panel(axes: Axes, sweep: Sweep, panel: Panel) -> None:
 
 
 def _beside(axes: Axes, place: Array, share: float) -> Array:
-    """Move marks a little to the side, a share of the axis, so that bars stand beside each other."""
+    """Move marks by a share of the axis, so that bars stand beside each other."""
     if axes.get_xscale() == "log":
         return place * (place.max() / place.min())**share if place.size else place
     low, high = axes.get_xlim()

@@ -51,7 +51,7 @@ def operators(duality: Duality) -> Figure:
 
 
 def _certain_sizes(spectrum: OperatorSpectrum) -> tuple[Array, Array]:
-    """Return the relative sizes above their bounds, descending, and which are of negative values."""
+    """Return the relative sizes above their bounds, descending, and which are negative."""
     values = spectrum.eigenvalues[np.abs(spectrum.eigenvalues) > spectrum.value_bounds]
     values = values[np.argsort(-np.abs(values), kind="stable")]
     return np.abs(values) / (spectrum.norm_estimate or 1.0), values < 0

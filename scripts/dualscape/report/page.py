@@ -68,7 +68,8 @@ dl.glossary dd { margin: 0 0 0 1.2rem; max-width: 46rem; }
   table.cards td::before { content: attr(data-label); color: var(--soft); text-align: left;
     flex: none; max-width: 55%; }
 }
-@media print { body { max-width: none; } figure, tr { break-inside: avoid; } nav { display: none; } }
+@media print { body { max-width: none; } figure, tr { break-inside: avoid; }
+  nav { display: none; } }
 """
 
 
