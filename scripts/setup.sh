@@ -8,7 +8,7 @@ build_packages=(build-essential cmake ninja-build pkg-config git openmpi-bin lib
   libhdf5-openmpi-dev libopenblas-dev libtomlplusplus-dev libcli11-dev libfmt-dev libspdlog-dev librandom123-dev
   zlib1g-dev)
 run_packages=(python3 python3-numpy python3-h5py python3-matplotlib dataset-fashion-mnist)
-test_packages=(libgtest-dev libgmock-dev libbenchmark-dev clang-format python3-pytest)
+test_packages=(libgtest-dev libgmock-dev libbenchmark-dev clang-format python3-pytest slurm-wlm munge)
 
 say() { printf '\n== %s\n' "$*"; }
 
