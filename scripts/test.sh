@@ -12,6 +12,8 @@ say "formatting"
 build_all -DBUILD_TESTING=ON -DDUALSCAPE_WARNINGS_AS_ERRORS=ON
 say "tests"
 ctest --test-dir "$BUILD" --output-on-failure -j "$(nproc)"
+# Why a test was skipped, where one was.
+grep -h '^SKIPPED' "$BUILD/Testing/Temporary/LastTest.log" || true
 
 say "tests under the sanitizers, on one rank and on three"
 # Instrumented code makes GCC warn of overflows that cannot be; the build above has no warnings.
