@@ -35,7 +35,8 @@ def entries_of_format_page() -> set[str]:
     rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
             for line in FORMAT_PAGE.read_text(encoding="utf-8").splitlines()
             if line.startswith("| `")]
-    names = {row[0].strip("`") for row in rows if row[-1] != "a checkpoint"}
+    names = {row[0].strip("`") for row in rows
+             if row[-1] != "a checkpoint" and not row[-1].startswith("a study")}
     return {name.replace("<layer>", "dense2").replace("<block>", "dense2")
             .replace("<operator>", "gap") for name in names
             if not name.endswith("/")}

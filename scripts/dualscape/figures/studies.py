@@ -96,7 +96,7 @@ def gap_panel(study: Study, layer: str, means: bool) -> Panel:
     return Panel(f"part of the gap,\n{what} mean term", "loss",
                  {r"$\Delta L$": whole, r"$\Delta L_s$ (sharp)": part["sharp"],
                   r"$\Delta L_f$ (flat)": part["flat"]},
-                 remark=f"{what} mean term")
+                 remark=f"{what} mean term", zero=True)
 
 
 def norm_panels(study: Study, layer: str) -> list[Panel]:

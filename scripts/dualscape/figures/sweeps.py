@@ -33,6 +33,8 @@ class Panel:
         Whether the axis is logarithmic where the values are far apart.
     remark
         What holds for all of them and stands below the figure where each has axes of its own.
+    zero
+        Whether the axis shows zero.
     """
 
     label: str
@@ -40,6 +42,7 @@ class Panel:
     quantities: Mapping[str, Array]
     logarithmic: bool = False
     remark: str = ""
+    zero: bool = False
 
     @property
     def title(self) -> str:
@@ -129,7 +132,7 @@ def against(sweep: Sweep, panels: Sequence[Panel]) -> Figure:
     several = len(sweep.series) > 1
     if several:
         remarks = "".join(f"  ({panel.remark})" for panel in panels if panel.remark)
-        panels = [Panel(label, panel.unit, {label: values}, panel.logarithmic)
+        panels = [Panel(label, panel.unit, {label: values}, panel.logarithmic, zero=panel.zero)
                   for panel in panels for label, values in panel.quantities.items()]
     figure = style.new_figure({1: 4.4, 2: 5.8}.get(len(panels), 2.1 * len(panels) + 0.6))
     axes_of_panels = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
@@ -167,6 +170,8 @@ def _draw_panel(axes: Axes, sweep: Sweep, panel: Panel) -> None:
         axes.errorbar(place[barred], means[barred], spreads[barred], fmt="none",
                       ecolor=look["color"])
         drawn.append(means)
+    if panel.zero:
+        axes.axhline(0, color=style.BLACK, linewidth=0.8)
     means = np.concatenate(drawn)
     means = means[np.isfinite(means)]
     if panel.logarithmic and means.size and means.min() > 0 and means.max() > 20 * means.min():

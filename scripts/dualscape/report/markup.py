@@ -44,10 +44,10 @@ def join(children: Iterable[object]) -> Html:
 
 
 def number(value: object) -> str:
-    """Write a value as a table shows it: six digits, a dash for none, yes or no for a flag."""
+    """Write a value as a table shows it: six digits, a dash for nothing, yes or no for a flag."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if value is None:
+    if value is None or value == "":
         return "–"
     if isinstance(value, float):
         return f"{value:.6g}".replace("-", "−") if math.isfinite(value) else "–"
@@ -86,7 +86,7 @@ def table(caption: str, headings: Sequence[object], rows: Iterable[Sequence[obje
 def _row(headings: Sequence[object], cells: Sequence[object]) -> Html:
     first, *others = cells
     made = [element("th", number(first) if not isinstance(first, Html) else first, scope="row",
-                    role="rowheader")]
+                    role="rowheader", data_label=_text(headings[0]))]
     for heading, cell in zip(headings[1:], others):
         made.append(element("td", cell if isinstance(cell, Html) else number(cell), role="cell",
                             class_="number" if _is_number(cell) else None,

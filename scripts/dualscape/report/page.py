@@ -55,19 +55,21 @@ pre { background: var(--panel); border-radius: 0.5rem; padding: 0.8rem; font-siz
 summary { cursor: pointer; margin: 0.6rem 0; }
 dl.glossary dt { font-weight: 600; margin-top: 0.6rem; }
 dl.glossary dd { margin: 0 0 0 1.2rem; max-width: 46rem; }
-@media (max-width: 40rem) {
+@media (max-width: 56rem) {
   table.cards, table.cards tbody, table.cards caption { display: block; }
   table.cards thead { position: absolute; width: 1px; height: 1px; overflow: hidden;
     clip-path: inset(50%); }
   table.cards tr { display: block; background: var(--panel); border-radius: 0.5rem;
     margin-bottom: 0.7rem; padding: 0.4rem 0.8rem; }
   table.cards th { display: block; border: 0; padding: 0.2rem 0; }
-  th, td { overflow-wrap: anywhere; }
+  table.cards tbody th::before { content: attr(data-label) ": "; color: var(--soft);
+    font-weight: 400; }
   table.cards td { display: flex; justify-content: space-between; gap: 1rem; border: 0;
     padding: 0.1rem 0; text-align: right; white-space: normal; }
   table.cards td::before { content: attr(data-label); color: var(--soft); text-align: left;
     flex: none; max-width: 55%; }
 }
+@media (max-width: 40rem) { th, td { overflow-wrap: anywhere; } }
 @media print { body { max-width: none; } figure, tr { break-inside: avoid; }
   nav { display: none; } }
 """

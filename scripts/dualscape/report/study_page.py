@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from ..figures import study_plots
 from ..groups import Groups, Statistics
 from ..study import DONE, Study
@@ -41,7 +43,7 @@ def study_page(study: Study) -> str:
 
 
 def _status(study: Study) -> Html:
-    seconds = float(study.runs["seconds"][study.done].sum())
+    seconds = float(np.nansum(study.runs["seconds"][study.done]))
     return cards([("runs", study.done.size), *study.status_counts.items(),
                   ("seconds of the done runs", seconds)])
 
