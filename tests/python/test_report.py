@@ -139,7 +139,7 @@ def test_a_study_without_a_done_run(tmp_path: Path) -> None:
 
 def test_a_study_of_many_figures_names_those_left_out(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dualscape.report.study_page.MOST_FIGURES", 1)
+    monkeypatch.setattr("dualscape.report.of_study.MOST_FIGURES", 1)
     with Study(synthetic_study.study().write(tmp_path / "study.h5")) as study:
         page = Page(write_report(study, tmp_path / "report.html").read_text(encoding="utf-8"))
     assert [tag for tag, _ in page.tags].count("img") == 1
