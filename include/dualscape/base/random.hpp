@@ -19,6 +19,10 @@ enum class Stream : std::uint32_t {
   pairing = 7,
   probe = 8,
   bootstrap = 9,
+  density_probe = 20,
+  trace_probe = 21,
+  diagonal_probe = 22,
+  singular_start = 23,
 };
 
 /// Counter-based random numbers (Philox4x32-10, Salmon et al., SC 2011): a number is a function of seed,

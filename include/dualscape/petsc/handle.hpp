@@ -2,6 +2,7 @@
 
 #include <petscmat.h>
 #include <slepceps.h>
+#include <slepcsvd.h>
 
 #include <string_view>
 #include <utility>
@@ -59,5 +60,6 @@ using VecHandle = Handle<Vec, VecDestroy>;
 using MatHandle = Handle<Mat, MatDestroy>;
 using BVHandle = Handle<BV, BVDestroy>;
 using EPSHandle = Handle<EPS, EPSDestroy>;
+using SVDHandle = Handle<SVD, SVDDestroy>;
 
 }  // namespace dualscape::petsc
