@@ -219,6 +219,11 @@ Table<Numerics> numerics_keys() {
                 "0: by the number of samples alone, 8 to 64.",
             .limits = zero_or_power_of_two(),
             .unit = "lanes"})
+      .key("tile", &Numerics::tile,
+           {.help = "Largest number of samples whose products are done at once. It changes results by their "
+                    "rounding alone, and never with the number of ranks. 0: by the widths of the layers.",
+            .limits = at_least(0),
+            .unit = "samples"})
       .key("dense_limit", &Numerics::dense_limit,
            {.help =
                 "Largest block for which `which = \"all\"` is allowed: its matrix is assembled and solved on "

@@ -1,6 +1,8 @@
 #include "dualscape/nn/tangent.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
 
 namespace dualscape::nn {
 namespace {
@@ -20,13 +22,14 @@ MatrixView<Real> unfolded(MatrixView<Real> block, Index width) {
   return {block.data, block.rows * (block.cols / width), width};
 }
 
-/// to(i, j width + c) = factor(i, c) from(i, j width + c) for all directions j.
+/// to(i, j width + c) = factor(i, c) from(i, j width + c) for all directions j; may work in place.
 template <class Real>
 void scale_directions(ConstMatrixView<Real> factor, std::type_identity_t<ConstMatrixView<Real>> from,
                       MatrixView<Real> to) {
   for (Index i = 0; i < factor.rows; ++i)
     for (Index first = 0; first < from.cols; first += factor.cols)
-      for (Index c = 0; c < factor.cols; ++c) to(i, first + c) = factor(i, c) * from(i, first + c);
+      std::transform(factor.row(i).begin(), factor.row(i).end(), from.row(i).begin() + first,
+                     to.row(i).begin() + first, std::multiplies<>());
 }
 
 template <class Real>
@@ -105,6 +108,61 @@ void Tangent<Real>::add_transposed(const Tile<Real>& tile, TangentBuffers<Real>&
     model_.map(l).adjoint_input(model_.weight(l), unfolded(rd, layer.out), Write::replace,
                                 unfolded(below, layer.in));
     scale_directions<Real>(rows(tile.d1[at - 1], n), below, below);
+  }
+}
+
+template <class Real>
+MatrixView<Real> Tangent<Real>::slopes(const Tile<Real>& tile, const BlockVectors<Real>& directions,
+                                       TangentBuffers<Real>& buffers) const {
+  const Network& net = model_.network();
+  const Index n = tile.count;
+  const Index k = directions.count();
+  const auto sums = sized(buffers.slopes, 0, 1, n, k);
+  std::fill_n(sums.data, n * k, Real(0));
+  for (Index l = block_.first_layer(); l < net.depth(); ++l) {
+    const auto at = static_cast<std::size_t>(l);
+    const Layer& layer = net.layer(l);
+    const Index weight = block_.weight_offset[at];
+    const Index bias = block_.bias_offset[at];
+    if (weight == BlockLayout::absent && bias == BlockLayout::absent) continue;
+    const auto along = sized(buffers.rz, l, net.depth(), n, k * layer.out);
+    if (weight != BlockLayout::absent)
+      model_.map(l).apply_many(directions.part(weight, layer.weight_size), k, rows(tile.a[at], n),
+                               Write::replace, along);
+    else
+      std::fill_n(along.data, along.rows * along.cols, Real(0));
+    if (bias != BlockLayout::absent) add_bias<Real>(directions.part(bias, layer.out), along);
+    const auto d = rows(tile.d[at], n);
+    for (Index i = 0; i < n; ++i)
+      for (Index j = 0; j < k; ++j)
+        sums(i, j) += std::inner_product(d.row(i).begin(), d.row(i).end(),
+                                         along.row(i).begin() + j * layer.out, Real(0));
+  }
+  return sums;
+}
+
+template <class Real>
+void Tangent<Real>::add_gradients(const Tile<Real>& tile, ConstMatrixView<Real> weights,
+                                  TangentBuffers<Real>& buffers, BlockVectors<Real>& out) const {
+  const Network& net = model_.network();
+  const Index n = tile.count;
+  const Index k = out.count();
+  for (Index l = block_.first_layer(); l < net.depth(); ++l) {
+    const auto at = static_cast<std::size_t>(l);
+    const Layer& layer = net.layer(l);
+    const Index weight = block_.weight_offset[at];
+    const Index bias = block_.bias_offset[at];
+    if (weight == BlockLayout::absent && bias == BlockLayout::absent) continue;
+    const auto d = rows(tile.d[at], n);
+    const auto weighted = sized(buffers.rd, l, net.depth(), n, k * layer.out);
+    for (Index i = 0; i < n; ++i)
+      for (Index j = 0; j < k; ++j)
+        std::ranges::transform(d.row(i), weighted.row(i).begin() + j * layer.out,
+                               [factor = weights(i, j)](Real x) { return factor * x; });
+    if (weight != BlockLayout::absent)
+      model_.map(l).add_adjoint_weight_many(weighted, rows(tile.a[at], n), k,
+                                            out.part(weight, layer.weight_size));
+    if (bias != BlockLayout::absent) add_row_sums<Real>(weighted, out.part(bias, layer.out));
   }
 }
 

@@ -1,6 +1,7 @@
 #include "dualscape/operators/curvature.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 
 #include "dualscape/base/error.hpp"
@@ -13,22 +14,6 @@ namespace {
 template <class Real>
 double per_sample(const nn::Linearisation<Real>& linearisation) {
   return 1.0 / static_cast<double>(linearisation.lanes().samples());
-}
-
-/// rd = (d_f . R{f} - offset) d_f for each sample and direction: the gradient in the logits times the slope
-/// of the sample's loss along the direction. No offsets are zero ones. May work in place.
-template <class Real>
-void along_gradients(const nn::Tile<Real>& tile, ConstMatrixView<Real> rf, std::span<const Real> offsets,
-                     MatrixView<Real> rd) {
-  const auto& gradient = tile.d.back();
-  const Index classes = gradient.cols();
-  for (Index i = 0; i < tile.count; ++i)
-    for (Index first = 0; first < rf.cols; first += classes) {
-      Real along = 0;
-      for (Index c = 0; c < classes; ++c) along += gradient(i, c) * rf(i, first + c);
-      if (!offsets.empty()) along -= offsets[static_cast<std::size_t>(first / classes)];
-      for (Index c = 0; c < classes; ++c) rd(i, first + c) = along * gradient(i, c);
-    }
 }
 
 }  // namespace
@@ -82,11 +67,8 @@ void GaussNewton<Real>::add_tile(const nn::Tile<Real>& tile, const nn::BlockVect
 template <class Real>
 void EmpiricalFisher<Real>::add_tile(const nn::Tile<Real>& tile, const nn::BlockVectors<Real>& directions,
                                      nn::BlockVectors<Real>& out) const {
-  // <grad l_p, v> = d_f . R{f}; the product is then J^T (d_f <grad l_p, v>).
-  const auto rf = this->tangent_.forward(tile, directions, this->buffers_);
-  const auto rd = this->tangent_.top(this->buffers_, tile.count, directions.count());
-  along_gradients<Real>(tile, rf, {}, rd);
-  this->tangent_.add_transposed(tile, this->buffers_, out);
+  const auto slopes = this->tangent_.slopes(tile, directions, this->buffers_);
+  this->tangent_.add_gradients(tile, slopes, this->buffers_, out);
 }
 
 template <class Real>
@@ -114,10 +96,10 @@ template <class Real>
 void GradientCovariance<Real>::add_tile(const nn::Tile<Real>& tile, const nn::BlockVectors<Real>& directions,
                                         nn::BlockVectors<Real>& out) const {
   // mean (grad l_p - g) <grad l_p - g, v> = mean grad l_p (<grad l_p, v> - <g, v>), since g is the mean.
-  const auto rf = this->tangent_.forward(tile, directions, this->buffers_);
-  const auto rd = this->tangent_.top(this->buffers_, tile.count, directions.count());
-  along_gradients<Real>(tile, rf, mean_along_, rd);
-  this->tangent_.add_transposed(tile, this->buffers_, out);
+  const auto slopes = this->tangent_.slopes(tile, directions, this->buffers_);
+  for (Index i = 0; i < slopes.rows; ++i)
+    std::ranges::transform(slopes.row(i), mean_along_, slopes.row(i).begin(), std::minus<>());
+  this->tangent_.add_gradients(tile, slopes, this->buffers_, out);
 }
 
 template <class Real>

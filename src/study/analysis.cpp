@@ -59,9 +59,9 @@ spectrum::Spectrum find_spectrum_in(const Comm& comm, const nn::Network& network
                                     const deck::Config& config, Log& log) {
   const deck::Spectrum& asked = *config.spectrum;
   const nn::BlockLayout block = operators::select_block(network, asked.block);
-  const nn::Linearisation<Real> linearisation(comm, network, parameters,
-                                              analysed<Real>(comm, data.train, config),
-                                              {.tile = 256, .cache_bytes = config.numerics.cache});
+  const nn::Linearisation<Real> linearisation(
+      comm, network, parameters, analysed<Real>(comm, data.train, config),
+      {.tile = config.numerics.tile, .cache_bytes = config.numerics.cache});
   log.detail(fmt::format("activities kept on rank 0: {:.1f} MiB{}",
                          static_cast<double>(linearisation.cached_bytes()) / (1 << 20),
                          linearisation.fully_cached() ? "" : ", the rest is computed anew for each product"));
@@ -271,8 +271,9 @@ std::vector<LayerDuality> decompose_gap(const Comm& comm, const nn::Network& net
       .test = scaled_inputs(comm, data.test, config.data.scale),
       .train = scaled_inputs(comm, data.train, config.data.scale),
       .label = [&](Index test) { return data.test.label[static_cast<std::size_t>(test)]; }};
-  const nn::Linearisation<double> linearisation(
-      comm, network, parameters, analysed<double>(comm, data.train, config), {.tile = 256, .cache_bytes = 0});
+  const nn::Linearisation<double> linearisation(comm, network, parameters,
+                                                analysed<double>(comm, data.train, config),
+                                                {.tile = config.numerics.tile, .cache_bytes = 0});
   const auto curvature = operators::make_curvature<double>(config.spectrum->curvature, linearisation, block);
   duality::Directions directions{.values = spectrum.values,
                                  .angle_bounds = spectrum.angle_bounds,

@@ -99,6 +99,7 @@ struct Numerics {
   int threads = 1;
   std::optional<std::uint64_t> cache;  ///< bytes a rank; unset = "auto"
   int lanes = 0;             ///< partial sums a sum over samples is made of; 0: by the number of samples
+  Index tile = 0;            ///< samples whose products are done at once; 0: by the network's widths
   Index dense_limit = 4096;  ///< largest block size of a complete spectrum
 
   bool operator==(const Numerics&) const = default;

@@ -69,15 +69,17 @@ void linearise(const Model<Real>& model, std::span<Matrix<Real>> z, Tile<Real>& 
   }
 }
 
-/// Samples a tile that serve a network's products best.
-template <class Real>
-Index automatic_tile(const Network& network);
+/// Samples a tile at most that serve a network's products best, by the width of its layers and the bytes of a
+/// number.
+Index automatic_tile(const Network& network, std::size_t number_bytes);
+/// Samples of a lane's tiles but the last: at most `tile`, and nearly equal.
+Index even_tile(Index samples, Index tile);
 
 /// A network at fixed weights over a set of samples: activities, deltas and derivatives, computed once and
 /// kept as far as the memory budget goes, tile by tile beyond it. What every curvature operator shares.
 ///
-/// Tiles cut each lane into pieces of at most `tile` samples, so their shapes do not depend on the number of
-/// ranks.
+/// Tiles cut each lane into nearly equal pieces of at most `tile` samples, so their shapes do not depend on
+/// the number of ranks.
 template <class Real>
 class Linearisation {
  public:

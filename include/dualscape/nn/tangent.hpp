@@ -66,9 +66,10 @@ BlockLayout whole_network(const Network& network);
 /// Scratch for one tile and k directions; buffers are kept between tiles.
 template <class Real>
 struct TangentBuffers {
-  std::vector<Matrix<Real>> rz;  ///< rz[l]: n x (k out)
-  std::vector<Matrix<Real>> ra;  ///< ra[l]: n x (k in), of the activity entering layer l
-  std::vector<Matrix<Real>> rd;  ///< rd[l]: n x (k out): R{d_z^l}
+  std::vector<Matrix<Real>> rz;      ///< rz[l]: n x (k out)
+  std::vector<Matrix<Real>> ra;      ///< ra[l]: n x (k in), of the activity entering layer l
+  std::vector<Matrix<Real>> rd;      ///< rd[l]: n x (k out): R{d_z^l}
+  std::vector<Matrix<Real>> slopes;  ///< one matrix, n x k
 };
 
 template <class Real>
@@ -89,6 +90,15 @@ class Tangent {
   /// `forward`, with S R{f} in the buffers' top rd.
   void add_gradient_derivative(const Tile<Real>& tile, const BlockVectors<Real>& directions,
                                TangentBuffers<Real>& buffers, BlockVectors<Real>& out) const;
+
+  /// Derivatives of each sample's loss along the directions, n x k: with the deltas at hand,
+  /// <grad l_p, v> = sum_l d_z . (V a + v_b), which needs none of the passes through the network.
+  MatrixView<Real> slopes(const Tile<Real>& tile, const BlockVectors<Real>& directions,
+                          TangentBuffers<Real>& buffers) const;
+
+  /// Adds each sample's gradient to `out`, times its weight for each of k vectors (`weights`: n x k).
+  void add_gradients(const Tile<Real>& tile, ConstMatrixView<Real> weights, TangentBuffers<Real>& buffers,
+                     BlockVectors<Real>& out) const;
 
   /// The top rd of the buffers, sized for n samples and k directions.
   MatrixView<Real> top(TangentBuffers<Real>& buffers, Index samples, Index directions) const;
