@@ -83,6 +83,11 @@ OrderedSum<Real>::OrderedSum(const Comm& comm, const Lanes& lanes, Index vectors
 }
 
 template <class Real>
+int OrderedSum<Real>::nodes(int first, int last) {
+  return static_cast<int>(tree_nodes(first, last).size());
+}
+
+template <class Real>
 int OrderedSum<Real>::buffers(int first, int last) {
   std::size_t most = 0;
   for (int lane = first; lane < last; ++lane) most = std::max(most, tree_nodes(first, lane).size() + 1);

@@ -69,6 +69,8 @@ class OrderedSum {
   /// The whole sums on every rank. @note Collective
   void all_reduce(MatrixView<double> out);
 
+  /// Nodes of the tree that a rank with the lanes [first, last) sends its sums of.
+  static int nodes(int first, int last);
   /// Buffers of vectors x length that a rank with the lanes [first, last) needs at most.
   static int buffers(int first, int last);
 

@@ -15,8 +15,19 @@ struct Calls {
   int allgatherv = 0;
   int alltoallv = 0;
   int others = 0;
+  Index gathered = 0;  ///< bytes this rank received, its own included
+  Index reduced = 0;   ///< bytes this rank received, its own included
 };
 Calls calls;
+
+Index bytes(const int* counts, MPI_Datatype type, MPI_Comm comm) {
+  int ranks = 0, size = 0;
+  PMPI_Comm_size(comm, &ranks);
+  PMPI_Type_size(type, &size);
+  Index sum = 0;
+  for (int r = 0; r < ranks; ++r) sum += counts[r];
+  return sum * size;
+}
 
 }  // namespace
 }  // namespace dualscape::operators
@@ -26,12 +37,14 @@ extern "C" {
 int MPI_Allgatherv(const void* send, int count, MPI_Datatype type, void* receive, const int* counts,
                    const int* starts, MPI_Datatype receive_type, MPI_Comm comm) {
   ++dualscape::operators::calls.allgatherv;
+  dualscape::operators::calls.gathered += dualscape::operators::bytes(counts, receive_type, comm);
   return PMPI_Allgatherv(send, count, type, receive, counts, starts, receive_type, comm);
 }
 int MPI_Alltoallv(const void* send, const int* counts, const int* starts, MPI_Datatype type, void* receive,
                   const int* receive_counts, const int* receive_starts, MPI_Datatype receive_type,
                   MPI_Comm comm) {
   ++dualscape::operators::calls.alltoallv;
+  dualscape::operators::calls.reduced += dualscape::operators::bytes(receive_counts, receive_type, comm);
   return PMPI_Alltoallv(send, counts, starts, type, receive, receive_counts, receive_starts, receive_type,
                         comm);
 }
@@ -121,14 +134,16 @@ TEST(Parallel, RepeatedProductsHaveTheSameBits) {
   }
 }
 
-TEST(Parallel, AProductIsOneExchangeEachWay) {
+template <class Real>
+void expect_one_exchange_each_way() {
   const Comm comm(MPI_COMM_WORLD);
   const NetworkProblem problem(Activation::tanh, Loss::cross_entropy, true);
-  const auto linearisation = problem.linearisation(comm);
+  const auto linearisation = problem.linearisation<Real>(comm);
+  const Lanes& lanes = linearisation.lanes();
   for (const testing::Names& names : {testing::Names{"dense2"}, {"all"}})
     for (Curvature kind : kinds)
       for (Index vectors : {1, 4}) {
-        const auto op = make_curvature<double>(kind, linearisation, select_block(problem.network, names));
+        const auto op = make_curvature<Real>(kind, linearisation, select_block(problem.network, names));
         const Index local = op->domain().count(comm.rank());
         Matrix<double> in(vectors, local), out(vectors, local);
         calls = {};
@@ -137,7 +152,20 @@ TEST(Parallel, AProductIsOneExchangeEachWay) {
         EXPECT_EQ(calls.allgatherv, exchanges);
         EXPECT_EQ(calls.alltoallv, exchanges);
         EXPECT_EQ(calls.others, 0);
+        // In the network's precision, both ways, and a status from each rank.
+        const auto number = static_cast<Index>(sizeof(Real));
+        EXPECT_EQ(calls.gathered, exchanges * number * vectors * op->domain().size());
+        Index nodes = 0;
+        for (int r = 0; r < comm.size(); ++r)
+          nodes +=
+              OrderedSum<Real>::nodes(lanes.first_lane(r, comm.size()), lanes.first_lane(r + 1, comm.size()));
+        EXPECT_EQ(calls.reduced, exchanges * number * (nodes * vectors * local + comm.size()));
       }
+}
+
+TEST(Parallel, AProductIsOneExchangeEachWay) {
+  expect_one_exchange_each_way<double>();
+  expect_one_exchange_each_way<float>();
 }
 
 TEST(Parallel, ATileThatFailsOnOneRankFailsOnEveryRank) {
