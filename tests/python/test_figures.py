@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from numpy.typing import NDArray
 
-NAMES = ["training", "spectrum-dense2", "intervals-dense2", "classes-dense2",
-         "contributions-dense2", "bounds-dense2", "determinants-dense2", "sizes-dense2",
+NAMES = ["training", "spectrum-dense2", "contributions-dense2", "bounds-dense2",
+         "determinants-dense2", "sizes-dense2", "intervals-dense2", "classes-dense2",
          "clusters-dense2", "operators-dense2", "gap-operator-dense2", "co-spectrum-dense2",
          "confusion-dense2", "confusion-gap-dense2"]
 

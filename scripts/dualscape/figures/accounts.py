@@ -164,30 +164,28 @@ def classes_table(duality: Duality, labels: Sequence[int]) -> Table:
                  dict.fromkeys(members, "loss"))
 
 
-def plots(dualities: Mapping[str, Duality], labels: Array) -> list[Plot]:
-    """List the figures of the gap's accounts.
+def plots_of_layers(dualities: Mapping[str, Duality]) -> list[Plot]:
+    """List the figure of the layers side by side, where there are several."""
+    if len(dualities) < 2:
+        return []
+    return [Plot(
+        "layers", "", "Sharp and flat part of the gap at each analysed layer, with 95 % intervals "
+        "where they were computed; the parts of each layer add up to the whole matched gap "
+        "(dashed), so layers are never added.",
+        lambda: layers(dualities), lambda: layers_table(dualities))]
+
+
+def plots(duality: Duality, classes_of: Array) -> list[Plot]:
+    """List the figures of a layer's accounts.
 
     Parameters
     ----------
-    dualities
-        The decomposed gap by layer.
-    labels
+    duality
+        The decomposed gap of one layer.
+    classes_of
         The classes' labels.
     """
-    found: list[Plot] = []
-    if len(dualities) > 1:
-        found.append(Plot(
-            "layers", "", "Sharp and flat part of the gap at each analysed layer, with 95 % "
-            "intervals where they were computed; the parts of each layer add up to the whole "
-            "matched gap (dashed), so layers are never added.",
-            lambda: layers(dualities), lambda: layers_table(dualities)))
-    for duality in dualities.values():
-        found += _plots_of_layer(duality, labels.tolist())
-    return found
-
-
-def _plots_of_layer(duality: Duality, labels: list[int]) -> list[Plot]:
-    name, found = duality.name, []
+    name, labels, found = duality.name, classes_of.tolist(), []
     if duality.intervals is not None:
         found.append(Plot(
             "intervals", name, f"The parts of the gap at {name} with their 95 % bootstrap "

@@ -40,13 +40,12 @@ def result_plots(result: Result) -> list[Plot]:
     plots = [] if result.training is None else history.plots(result.training)
     for spectrum in result.spectra.values():
         plots += eigenpairs.plots(spectrum)
-    dualities = result.dualities
-    labels = result.data.attribute("classes")
-    plots += accounts.plots(dualities, labels)
-    for duality in dualities.values():
-        for topic in (directions, two_determinants, cluster_sums, weight_space):
-            plots += topic.plots(duality)
-        plots += prediction_changes.plots(duality, labels)
+    labels = result.data.classes
+    plots += accounts.plots_of_layers(result.dualities)
+    for duality in result.dualities.values():
+        plots += directions.plots(duality) + two_determinants.plots(duality)
+        plots += accounts.plots(duality, labels) + cluster_sums.plots(duality)
+        plots += weight_space.plots(duality) + prediction_changes.plots(duality, labels)
     return plots
 
 
