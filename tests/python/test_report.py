@@ -122,7 +122,7 @@ def test_a_study_has_every_run_with_its_reason(study_page: Page) -> None:
     assert cells.count(synthetic_study.REASON) == 2
     assert cells.count("✓ done") == 9 and cells.count("✗ failed") == 2
     assert cells.count("… waiting") == 1
-    assert cells.count("2 of 3") == 6 and cells.count("3 of 3") == 2
+    assert cells.count("2\u00a0of\u00a03") == 6 and cells.count("3\u00a0of\u00a03") == 2
     assert "3 of 12 runs are not done" in "".join(study_page.words["p"])
     assert all(f"training.batch_size = {value}" in cells for value in (25, 100, 400))
 

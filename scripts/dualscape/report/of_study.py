@@ -97,7 +97,7 @@ def _means_table(groups: Groups, what: str,
     for group in range(len(groups)):
         point = [groups.values[key][group].item() for key in keys] or ["all runs"]
         runs = groups.done[group] + groups.left_out[group]
-        rows.append((*point, f"{groups.done[group]} of {runs}",
+        rows.append((*point, f"{groups.done[group]}\u00a0of\u00a0{runs}",
                      *(_mean(statistics, group) for _, statistics in columns)))
     return table(f"{what}: mean ± standard error (standard deviation) over the done runs",
                  (*(keys or ["point"]), "done", *(label for label, _ in columns)), rows, True)
