@@ -32,6 +32,7 @@ class Provenance:
     date: str
     host: str
     command_line: str
+    seconds: float
 
 
 Opened = TypeVar("Opened", bound="File")

@@ -19,7 +19,8 @@ struct Log::Sinks {
   }
 };
 
-Log::Log(bool speaks) : speaks_(speaks), sinks_(std::make_unique<Sinks>()) {}
+Log::Log(bool speaks, To to)
+    : speaks_(speaks), screen_(to == To::screen), sinks_(std::make_unique<Sinks>()) {}
 Log::~Log() = default;
 Log::Log(Log&&) noexcept = default;
 Log& Log::operator=(Log&&) noexcept = default;
@@ -38,19 +39,21 @@ void Log::open_file(const std::filesystem::path& path) {
 }
 
 void Log::write_info(const std::string& message) {
-  std::fprintf(stdout, "%s\n", message.c_str());
-  std::fflush(stdout);
+  if (screen_) {
+    std::fprintf(stdout, "%s\n", message.c_str());
+    std::fflush(stdout);
+  }
   sinks_->to_file(spdlog::level::info, message);
 }
 
 void Log::write_warning(const std::string& message) {
-  std::fprintf(stderr, "warning: %s\n", message.c_str());
+  if (screen_) std::fprintf(stderr, "warning: %s\n", message.c_str());
   sinks_->to_file(spdlog::level::warn, message);
 }
 
 void Log::error(std::string_view message) {
   if (!speaks_) return;
-  std::fprintf(stderr, "dualscape: %.*s\n", static_cast<int>(message.size()), message.data());
+  if (screen_) std::fprintf(stderr, "dualscape: %.*s\n", static_cast<int>(message.size()), message.data());
   sinks_->to_file(spdlog::level::err, message);
 }
 

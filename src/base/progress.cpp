@@ -36,7 +36,7 @@ Progress::Progress(Log& log, std::string label, std::string unit, double total)
       label_(std::move(label)),
       unit_(std::move(unit)),
       total_(total),
-      terminal_(log.speaks() && on_terminal()),
+      terminal_(log.on_screen() && on_terminal()),
       start_(std::chrono::steady_clock::now()),
       last_(start_) {}
 

@@ -1,8 +1,10 @@
 #include "dualscape/base/signals.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <utility>
 
 #include "dualscape/base/error.hpp"
 
@@ -11,6 +13,10 @@ namespace {
 
 std::atomic<bool> stop_flag = false;
 static_assert(std::atomic<bool>::is_always_lock_free, "the flag is set inside a signal handler");
+
+constexpr auto poll_every = std::chrono::milliseconds(20);
+std::function<bool()> stop_poll;
+std::chrono::steady_clock::time_point last_poll;
 
 void on_signal(int signal) {
   if (signal == SIGINT && stop_flag) std::_Exit(128 + SIGINT);
@@ -26,8 +32,17 @@ void install_stop_handlers() {
   for (int signal : {SIGTERM, SIGINT, SIGUSR1, SIGUSR2}) sigaction(signal, &action, nullptr);
 }
 
-bool stop_requested() noexcept {
+bool stop_requested() {
+  if (stop_flag || !stop_poll) return stop_flag;
+  const auto now = std::chrono::steady_clock::now();
+  if (now - last_poll < poll_every) return false;
+  last_poll = now;
+  if (stop_poll()) stop_flag = true;
   return stop_flag;
+}
+
+void set_stop_poll(std::function<bool()> poll) {
+  stop_poll = std::move(poll);
 }
 
 void request_stop(bool stop) noexcept {

@@ -1,11 +1,27 @@
 #include <algorithm>
+#include <map>
 #include <memory>
+#include <utility>
 
 #include "dualscape/data/dataset.hpp"
 #include "dualscape/data/selection.hpp"
 #include "reader.hpp"
 
 namespace dualscape::data {
+
+struct Cache::Sources {
+  std::map<std::pair<Source, std::filesystem::path>, Readers> open;
+
+  const Readers& of(const Options& options) {
+    const std::pair key(options.source, options.path);
+    const auto found = open.find(key);
+    return found != open.end() ? found->second : open.emplace(key, open_readers(options)).first->second;
+  }
+};
+
+Cache::Cache() : sources_(std::make_unique<Sources>()) {}
+Cache::~Cache() = default;
+
 namespace {
 
 /// Samples travel to their ranks in pieces of about this size.
@@ -54,20 +70,34 @@ void spread(const Comm& comm, Reader* reader, Index features, SampleSet& set) {
 
 }  // namespace
 
-Dataset load(const Comm& comm, const Options& options) {
+Sizes measure(const Options& options, Cache& cache) {
+  const Readers& readers = cache.sources().of(options);
+  const Reader& train = *readers.train;
+  const auto classes = select_classes(options.classes, train.labels, train.labels_name);
+  const auto of_classes = [&](const std::vector<Index>& labels) {
+    return std::ranges::count_if(labels, [&](Index label) { return std::ranges::count(classes, label) > 0; });
+  };
+  const auto count = std::ssize(classes);
+  return {.train = options.train_per_class > 0 ? options.train_per_class * count : of_classes(train.labels),
+          .test = options.test_count > 0 ? options.test_count : of_classes(readers.test->labels),
+          .features = train.features(),
+          .classes = count};
+}
+
+Dataset load(const Comm& comm, const Options& options, Cache& cache) {
   Dataset dataset;
-  Readers readers;
+  const Readers* readers = nullptr;
   on_root(comm, [&] {
-    readers = open_readers(options);
-    const Reader& train = *readers.train;
-    const Reader& test = *readers.test;
+    readers = &cache.sources().of(options);
+    const Reader& train = *readers->train;
+    const Reader& test = *readers->test;
     dataset.classes = select_classes(options.classes, train.labels, train.labels_name);
     dataset.train = select_training(train.labels, dataset.classes, options.train_per_class,
                                     options.label_noise, options.seed, train.labels_name);
     dataset.test = select_test(test.labels, dataset.classes, options.test_count, test.labels_name);
     dataset.features = train.features();
     dataset.sample_shape = train.sample_shape;
-    dataset.description = readers.description;
+    dataset.description = readers->description;
   });
   comm.broadcast(dataset.classes);
   dataset.features = comm.broadcast_value(dataset.features);
@@ -75,10 +105,14 @@ Dataset load(const Comm& comm, const Options& options) {
   comm.broadcast(dataset.description);
   share(comm, dataset.train);
   share(comm, dataset.test);
-  spread(comm, readers.train.get(), dataset.features, dataset.train);
-  readers.train.reset();
-  spread(comm, readers.test.get(), dataset.features, dataset.test);
+  spread(comm, readers ? readers->train.get() : nullptr, dataset.features, dataset.train);
+  spread(comm, readers ? readers->test.get() : nullptr, dataset.features, dataset.test);
   return dataset;
+}
+
+Dataset load(const Comm& comm, const Options& options) {
+  Cache cache;
+  return load(comm, options, cache);
 }
 
 }  // namespace dualscape::data

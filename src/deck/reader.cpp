@@ -59,11 +59,14 @@ std::vector<std::string> faults_at(const std::string& key, const AxisValue& valu
   return texts;
 }
 
+void remove_study(Node& root) {
+  std::erase_if(std::get<Node::Table>(root.value), [](const Entry& entry) { return entry.key == "study"; });
+}
+
 void check_axes(const Study& study, const Node& root, Problems& problems) {
   if (problems.failed("study.axes")) return;
   Node without_study = root;
-  std::erase_if(std::get<Node::Table>(without_study.value),
-                [](const Entry& entry) { return entry.key == "study"; });
+  remove_study(without_study);
   for (std::size_t a = 0; a < study.axes.size(); ++a)
     for (std::size_t i = 0; i < study.axes[a].values.size(); ++i) {
       const auto axis = fmt::format("study.axes[{}]", a);
@@ -73,13 +76,15 @@ void check_axes(const Study& study, const Node& root, Problems& problems) {
     }
 }
 
-}  // namespace
-
-Config read_deck(const std::string& text, const std::string& name,
-                 const std::vector<std::string>& overrides) {
+/// The document with the overrides in it.
+Node parse_overridden(const std::string& text, const std::string& name,
+                      const std::vector<std::string>& overrides, Problems& problems) {
   Node root = parse_toml(text, name);
-  Problems problems;
   for (const auto& option : overrides) apply_override(root, option, problems);
+  return root;
+}
+
+Config read_document(const Node& root, Problems& problems) {
   const Input input{root, "", problems};
   const auto& description = schema().description();
   report_unknown_keys(input, description, description);
@@ -90,6 +95,60 @@ Config read_deck(const std::string& text, const std::string& name,
   cross_check(config, root, problems);
   problems.throw_if_any();
   return config;
+}
+
+}  // namespace
+
+Config read_deck(const std::string& text, const std::string& name,
+                 const std::vector<std::string>& overrides) {
+  Problems problems;
+  const Node root = parse_overridden(text, name, overrides, problems);
+  return read_document(root, problems);
+}
+
+PointReader::PointReader(const std::string& text, const std::string& name,
+                         const std::vector<std::string>& overrides) {
+  Problems problems;
+  root_ = parse_overridden(text, name, overrides, problems);
+  base_ = read_document(root_, problems);
+  if (!base_.study) throw UsageError(name + ": there is no table [study], which says what varies");
+  remove_study(root_);
+}
+
+Config PointReader::at(std::span<const AxisValue> values) const {
+  Node root = root_;
+  Problems problems;
+  const Origin origin{"at " + point_text(*base_.study, values)};
+  for (std::size_t a = 0; a < values.size(); ++a) {
+    const auto& key = base_.study->axes[a].key;
+    Node node = std::visit([&](const auto& value) { return Node{value, origin}; }, values[a]);
+    if (const auto wrong = set_value(root, key, std::move(node))) problems.add(origin, key, *wrong);
+  }
+  try {
+    return read_document(root, problems);
+  } catch (const DeckError& error) {
+    std::vector<Problem> all = error.problems();
+    for (Problem& problem : all)
+      if (problem.origin.line > 0) problem.text += fmt::format(" ({})", origin.name);
+    throw DeckError(std::move(all));
+  }
+}
+
+std::string value_text(const AxisValue& value) {
+  struct Writer {
+    std::string operator()(bool flag) const { return flag ? "true" : "false"; }
+    std::string operator()(std::int64_t number) const { return std::to_string(number); }
+    std::string operator()(double number) const { return toml_float(number); }
+    std::string operator()(const std::string& text) const { return toml_string(text); }
+  };
+  return std::visit(Writer(), value);
+}
+
+std::string point_text(const Study& study, std::span<const AxisValue> values) {
+  std::string text;
+  for (std::size_t a = 0; a < values.size(); ++a)
+    text += fmt::format("{}{} = {}", a == 0 ? "" : ", ", study.axes[a].key, value_text(values[a]));
+  return text.empty() ? "the deck as it is" : text;
 }
 
 std::string resolved_deck(const Config& config) {

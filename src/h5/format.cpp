@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "format_study.hpp"
+
 namespace dualscape::h5::format {
 namespace {
 
@@ -43,26 +45,28 @@ std::string_view type_name(Type type) {
       return "uint8, 0 or 1";
     case Type::text:
       return "text";
+    case Type::any:
+      return "int64, float64 or text";
   }
   return "?";
 }
 
 constexpr std::string_view introduction = R"(# The result file
 
-HDF5. This page is made from the table that dualscape itself writes by (`src/h5/format_table.cpp`).
+HDF5, and at the end the file of a study. This page is made from the table that dualscape itself writes by (`src/h5/format_table.cpp`).
 
-- The attribute `filetype` of the file says what it is: `{}` or `{}`; `version` is [{}, {}]. Under one major version entries are only added.
+- The attribute `filetype` of the file says what it is: `{}`, `{}` or `{}`; `version` is [{}, {}]. Under one major version entries are only added.
 - Every dataset has the attributes `units` and `description`.
 - A name in angle brackets stands for a name of the deck. An attribute is written `object@name`; the file's own begin with `@`.
-- Dimensions: N selected training samples, T selected test samples, C classes, E evaluations, K pairs, M weights of a block, m computed eigenpairs, q clusters of them, `out` and `in` the widths of a layer, L libraries.
+- Dimensions: N selected training samples, T selected test samples, C classes, E evaluations, K pairs, M weights of a block, m computed eigenpairs, q clusters of them, `out` and `in` the widths of a layer, L libraries; in a study R runs, A axes, V values of an axis.
 - Units: `loss` is the unit of the loss function (nats for cross-entropy), `weight` that of the weights, `operator` that of an operator's values (loss for `gap`, weight^2 for dual weights, loss^2/weight^2 for secants), `input` that of the samples in their source, `1` a pure number.
 - Positions count from 0.
 )";
 
-std::string table_of(std::string_view title, bool attributes) {
+std::string table_of(std::string_view title, std::span<const Entry> all, bool attributes) {
   std::string page = fmt::format("\n## {}\n\n| Name | Type | Shape | Units | What it is | When |\n", title);
   page += "| --- | --- | --- | --- | --- | --- |\n";
-  for (const Entry& entry : entries()) {
+  for (const Entry& entry : all) {
     if (is_attribute(entry) != attributes) continue;
     std::string description(entry.description);
     // A bar would end the cell.
@@ -80,24 +84,28 @@ std::string table_of(std::string_view title, bool attributes) {
 
 const Entry* find(std::string_view path) {
   if (path.ends_with('/')) return nullptr;
-  const auto all = entries();
-  const auto found = std::ranges::find_if(all, [&](const Entry& entry) {
-    std::string_view pattern = entry.path;
-    if (pattern.ends_with('/')) pattern.remove_suffix(1);
-    return !is_attribute(entry) && matches(path, pattern);
-  });
-  return found == all.end() ? nullptr : &*found;
+  for (const auto all : {entries(), study_entries()}) {
+    const auto found = std::ranges::find_if(all, [&](const Entry& entry) {
+      std::string_view pattern = entry.path;
+      if (pattern.ends_with('/')) pattern.remove_suffix(1);
+      return !is_attribute(entry) && matches(path, pattern);
+    });
+    if (found != all.end()) return &*found;
+  }
+  return find_collected(path);
 }
 
 const Entry* find_attribute(std::string_view object, std::string_view name) {
-  const auto all = entries();
-  const auto found = std::ranges::find_if(all, [&](const Entry& entry) {
-    const std::size_t at = entry.path.find('@');
-    if (at == std::string_view::npos || entry.path.substr(at + 1) != name) return false;
-    const auto holder = entry.path.substr(0, at);
-    return object == "/" ? holder.empty() : matches(object, holder);
-  });
-  return found == all.end() ? nullptr : &*found;
+  for (const auto all : {entries(), study_entries()}) {
+    const auto found = std::ranges::find_if(all, [&](const Entry& entry) {
+      const std::size_t at = entry.path.find('@');
+      if (at == std::string_view::npos || entry.path.substr(at + 1) != name) return false;
+      const auto holder = entry.path.substr(0, at);
+      return object == "/" ? holder.empty() : matches(object, holder);
+    });
+    if (found != all.end()) return &*found;
+  }
+  return nullptr;
 }
 
 int rank_of(const Entry& entry) {
@@ -110,8 +118,11 @@ int rank_of(const Entry& entry) {
 }
 
 std::string format_markdown() {
-  return fmt::format(introduction, result_filetype, checkpoint_filetype, version[0], version[1]) +
-         table_of("Groups and datasets", false) + table_of("Attributes", true);
+  return fmt::format(introduction, result_filetype, checkpoint_filetype, study_filetype, version[0],
+                     version[1]) +
+         table_of("Groups and datasets", entries(), false) + table_of("Attributes", entries(), true) +
+         table_of("Groups and datasets of a study", study_entries(), false) +
+         table_of("Attributes of a study", study_entries(), true);
 }
 
 }  // namespace dualscape::h5::format

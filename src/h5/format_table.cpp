@@ -8,7 +8,7 @@ using enum Type;
 // One entry a line: path, type, shape, units, description, when.
 // clang-format off
 constexpr Entry table[] = {
-    {"@filetype", text, "", "", "what the file is: `dualscape-result` or `dualscape-checkpoint`"},
+    {"@filetype", text, "", "", "what the file is: `dualscape-result`, `dualscape-checkpoint` or `dualscape-study`"},
     {"@version", integer, "2", "1", "major and minor version of this layout"},
     {"@title", text, "", "", "the deck's title", "a result"},
     {"@code_version", text, "", "", "version of dualscape that wrote the file", "a result"},
@@ -21,6 +21,7 @@ constexpr Entry table[] = {
     {"@date", text, "", "", "when the file was written, ISO 8601", "a result"},
     {"@host", text, "", "", "the machine rank 0 ran on", "a result"},
     {"@command_line", text, "", "", "the command that was given", "a result"},
+    {"@seconds", real, "", "s", "wall-clock time of the run until this file was written, since its start or its last resumption; in a study the sum over its finished runs", "a result"},
 
     {"deck/", group, "", "", "what was asked for"},
     {"deck/original", text, "", "", "the deck as it was given"},

@@ -121,6 +121,43 @@ std::vector<std::string> InputFile::children(const std::string& group) const {
   return names;
 }
 
+std::vector<InputFile::Member> InputFile::members(const std::string& group) const {
+  if (!exists(group)) throw DataError(absent(group, "group"));
+  struct Visit {
+    const std::string& group;
+    std::vector<Member> found;
+  } visit{group, {}};
+  const auto note = [](hid_t, const char* name, const H5O_info_t* info, void* to) -> herr_t {
+    auto& list = *static_cast<Visit*>(to);
+    const bool self = std::strcmp(name, ".") == 0;
+    list.found.push_back({self ? list.group : list.group + "/" + name, info->type == H5O_TYPE_GROUP});
+    return 0;
+  };
+  check<DataError>(H5Ovisit_by_name2(file_.get(), group.c_str(), H5_INDEX_NAME, H5_ITER_INC, note, &visit,
+                                     H5O_INFO_BASIC, H5P_DEFAULT),
+                   fmt::format("cannot list '{}' in '{}'", group, path_.string()));
+  return std::move(visit.found);
+}
+
+std::vector<std::pair<std::string, double>> InputFile::scalar_attributes(const std::string& object) const {
+  const Handle holder = own<DataError>(Kind::object, H5Oopen(file_.get(), object.c_str(), H5P_DEFAULT),
+                                       fmt::format("cannot read '{}' in '{}'", object, path_.string()));
+  std::vector<std::pair<std::string, double>> found;
+  const auto take = [](hid_t from, const char* name, const H5A_info_t*, void* to) -> herr_t {
+    const Handle attribute(Kind::attribute, H5Aopen(from, name, H5P_DEFAULT));
+    const Handle type(Kind::datatype, H5Aget_type(attribute.get()));
+    const Handle space(Kind::dataspace, H5Aget_space(attribute.get()));
+    if (!is_number(classify(type.get())) || H5Sget_simple_extent_type(space.get()) != H5S_SCALAR) return 0;
+    double value = 0;
+    if (H5Aread(attribute.get(), H5T_NATIVE_DOUBLE, &value) < 0) return -1;
+    static_cast<std::vector<std::pair<std::string, double>>*>(to)->emplace_back(name, value);
+    return 0;
+  };
+  check<DataError>(H5Aiterate2(holder.get(), H5_INDEX_NAME, H5_ITER_INC, nullptr, take, &found),
+                   fmt::format("cannot read attributes of '{}' in '{}'", object, path_.string()));
+  return found;
+}
+
 std::string InputFile::absent(const std::string& object, const std::string& kind) const {
   std::string holder = object;
   do {

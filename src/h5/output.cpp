@@ -26,7 +26,9 @@ const format::Entry& known(const format::Entry* entry, const std::string& name) 
 
 void check_against(const format::Entry& entry, format::Type type, std::size_t rank, const std::string& name) {
   const bool flag = entry.type == format::Type::flag && type == format::Type::byte;
-  if (entry.type != type && !flag) throw std::logic_error("not of the type in the format table: " + name);
+  const bool any = entry.type == format::Type::any && type != format::Type::byte;
+  if (entry.type != type && !flag && !any)
+    throw std::logic_error("not of the type in the format table: " + name);
   if (format::rank_of(entry) != static_cast<int>(rank))
     throw std::logic_error("not of the shape in the format table: " + name);
 }
@@ -98,7 +100,7 @@ class OutputFile::Frame {
 
   /// Creates the dataset and notes where its values go.
   void add(Dataset& dataset) {
-    const Handle type = stored_type(dataset.entry->type, dataset.element_size);
+    const Handle type = stored_type(dataset.type, dataset.element_size);
     const std::vector<hsize_t> sizes(dataset.shape.begin(), dataset.shape.end());
     const Handle space(Kind::dataspace,
                        H5Screate_simple(static_cast<int>(sizes.size()), sizes.data(), nullptr));
@@ -202,7 +204,7 @@ OutputFile::Dataset& OutputFile::add_dataset(const std::string& path, format::Ty
   check_against(entry, type, shape.size(), path);
   if (std::ranges::find(datasets_, path, &Dataset::path) != datasets_.end())
     throw std::logic_error("added twice: " + path);
-  return datasets_.emplace_back(Dataset{path, &entry, std::move(shape), element_size, {}, {}});
+  return datasets_.emplace_back(Dataset{path, &entry, type, std::move(shape), element_size, {}, {}});
 }
 
 void OutputFile::add_values(const std::string& path, format::Type type, std::vector<Index> shape,
@@ -271,7 +273,7 @@ Index OutputFile::size_estimate() const {
   return size;
 }
 
-void OutputFile::commit() {
+void OutputFile::commit(Durability durability) {
   const std::string failure = fmt::format("cannot write '{}'", path_.string());
   std::unique_ptr<PartFile> part;
   on_root(comm_, [&] {
@@ -287,7 +289,7 @@ void OutputFile::commit() {
   });
   for (const Dataset& dataset : datasets_)
     if (dataset.provider) write_rows(dataset, part.get());
-  on_root(comm_, [&] { part->finish(); });
+  on_root(comm_, [&] { part->finish(durability); });
 }
 
 void OutputFile::write_rows(const Dataset& dataset, PartFile* part) const {

@@ -59,13 +59,15 @@ void PartFile::write_at(Index offset, std::span<const std::byte> bytes) {
   }
 }
 
-void PartFile::finish() {
-  require(::fsync(descriptor_) == 0);
+void PartFile::finish(Durability durability) {
+  const bool flush = durability == Durability::flushed;
+  require(!flush || ::fsync(descriptor_) == 0);
   const int closed = ::close(descriptor_);
   descriptor_ = -1;
   require(closed == 0);
   require(::rename(part_.c_str(), path_.c_str()) == 0);
   finished_ = true;
+  if (!flush) return;
 
   // The new name is stored with its folder.
   const auto folder = path_.has_parent_path() ? path_.parent_path() : std::filesystem::path(".");

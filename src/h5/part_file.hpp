@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <span>
 
+#include "dualscape/base/durability.hpp"
 #include "dualscape/base/partition.hpp"
 
 namespace dualscape::h5 {
@@ -26,8 +27,8 @@ class PartFile {
   /// Takes the disk space of the file as it is.
   void reserve_all();
   void write_at(Index offset, std::span<const std::byte> bytes);
-  /// Waits until the file is stored, then gives it its name.
-  void finish();
+  /// Waits until the file is stored, unless it may stay buffered, then gives it its name.
+  void finish(Durability durability);
 
  private:
   [[noreturn]] void fail(int error) const;

@@ -258,9 +258,11 @@ void add_duality(h5::OutputFile& file, const Comm& comm, const Result& result, c
 }  // namespace
 
 void write_result(const Comm& comm, const std::filesystem::path& path, const nn::Network& network,
-                  const data::Dataset& data, const Result& result, const Origin& origin) {
+                  const data::Dataset& data, const Result& result, const Origin& origin,
+                  Durability durability) {
   h5::OutputFile file(comm, path, format::result_filetype);
   add_provenance(file, comm, origin.config, origin.command_line);
+  file.attribute("/", "seconds", origin.seconds);
   file.add("deck/original", origin.deck_original);
   file.add("deck/resolved", origin.deck_resolved);
   add_data(file, data);
@@ -273,7 +275,7 @@ void write_result(const Comm& comm, const std::filesystem::path& path, const nn:
     file.attribute(group, "operator", std::string(name_of(origin.config.spectrum->curvature)));
   }
   for (const LayerDuality& layer : result.dualities) add_duality(file, comm, result, layer, origin.config);
-  file.commit();
+  file.commit(durability);
 }
 
 void write_training(const Comm& comm, const std::filesystem::path& path, const nn::Network& network,

@@ -1,10 +1,15 @@
 #include "dualscape/study/run.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cmath>
+#include <cstring>
+#include <functional>
 #include <optional>
 
 #include "dualscape/base/blas.hpp"
@@ -15,6 +20,7 @@
 #include "dualscape/deck/reader.hpp"
 #include "dualscape/operators/block.hpp"
 #include "dualscape/study/analysis.hpp"
+#include "dualscape/study/plan.hpp"
 #include "dualscape/study/result.hpp"
 #include "dualscape/study/run_folder.hpp"
 #include "dualscape/train/trainer.hpp"
@@ -26,6 +32,8 @@ using Clock = std::chrono::steady_clock;
 
 /// A training writes its state this often.
 constexpr auto checkpoint_every = std::chrono::seconds(60);
+/// In a run that may be quick, the outcome of a stage that took less is written only when the run ends early.
+constexpr double worth_keeping = 1.0;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -39,18 +47,9 @@ struct Start {
   std::vector<double> parameters;
 };
 
-data::Dataset load_data(const Comm& comm, const deck::Config& config) {
-  return data::load(comm, {.source = config.data.source,
-                           .path = config.data.path,
-                           .classes = config.data.classes,
-                           .train_per_class = config.data.train_per_class,
-                           .test_count = config.data.test_count,
-                           .label_noise = config.data.label_noise,
-                           .seed = config.seed});
-}
-
-Start prepare(const Comm& comm, const deck::Config& config) {
-  data::Dataset data = load_data(comm, config);
+Start prepare(const Comm& comm, const deck::Config& config, data::Cache* cache) {
+  const data::Options options = data_options(config);
+  data::Dataset data = cache ? data::load(comm, options, *cache) : data::load(comm, options);
   check_labels(data, config);
   nn::Network network = make_network(config.network, data);
   check_spectrum(network, config);
@@ -98,8 +97,17 @@ class Chain {
         Log& log)
       : comm_(comm), config_(config), options_(options), folder_(folder), log_(log) {}
 
-  void run(Start start, const std::string& deck_resolved) {
-    const auto began = Clock::now();
+  Ended run(Start start, const std::string& deck_resolved) {
+    try {
+      return stages(start, deck_resolved);
+    } catch (const Error&) {
+      keep_stages();
+      throw;
+    }
+  }
+
+ private:
+  Ended stages(Start& start, const std::string& deck_resolved) {
     const data::Dataset& data = start.data;
     const nn::Network& network = start.network;
     stop_point(comm_, "after reading the data");
@@ -115,17 +123,29 @@ class Chain {
     if (config_.duality) during("the decomposition", [&] { decompose(network, data, result); });
     stop_point(comm_, "before the result was written");
 
+    const double seconds = comm_.broadcast_value(seconds_since(began_));
+    const bool quick = seconds < options_.quick;
     write_result(comm_, folder_.result(), network, data, result,
-                 {config_, options_.deck_original, deck_resolved, options_.command_line});
-    log_.info("{} written, {:.2f} s in all", folder_.result().string(), seconds_since(began));
+                 {config_, options_.deck_original, deck_resolved, options_.command_line, seconds},
+                 quick ? Durability::buffered : Durability::flushed);
+    log_.info("{} written, {:.2f} s in all", folder_.result().string(), seconds_since(began_));
     if (result.spectrum && !result.spectrum->as_asked())
       throw ComputationError(fmt::format(
           "only {} of {} eigenpairs converged to spectrum.tolerance = {:g} ({}); what was found is in '{}'",
           result.spectrum->converged(), result.spectrum->requested, config_.spectrum->tolerance,
           result.spectrum->reason, folder_.result().string()));
+    return quick ? Ended::unsettled : Ended::settled;
   }
 
- private:
+  /// Writes the checkpoints that were put off. A full disk may be why the run ends, so that this may fail.
+  void keep_stages() {
+    try {
+      for (const auto& keep : not_kept_) keep();
+    } catch (const Error& error) {
+      log_.detail(error.what());
+    }
+  }
+
   /// Runs one stage, which a signal may end anywhere.
   template <class Stage>
   void during(const std::string& name, Stage&& stage) {
@@ -176,6 +196,7 @@ class Chain {
   template <class Real>
   void continue_training(train::Trainer<Real>& trainer, const nn::Network& network, train::State& state) {
     Progress progress(log_, "training", "epochs", static_cast<double>(config_.training->max_epochs));
+    const auto began = Clock::now();
     auto saved = Clock::now();
     EpochEnd last(state);
     enum { go_on, save, stop };
@@ -198,9 +219,19 @@ class Chain {
     } catch (const Interrupted&) {
       last.restore(state);
     }
-    write_training(comm_, folder_.training_checkpoint(), network, state);
-    if (state.stop == train::Stop::running)
+    const bool stopped = state.stop == train::Stop::running;
+    if (stopped || took_long(seconds_since(began)))
+      write_training(comm_, folder_.training_checkpoint(), network, state);
+    else
+      not_kept_.emplace_back(
+          [this, &network, state] { write_training(comm_, folder_.training_checkpoint(), network, state); });
+    if (stopped)
       throw Interrupted(fmt::format("stopped by a signal during the training, after epoch {}", state.epoch));
+  }
+
+  /// Whether the outcome of a stage is written at once. @note Collective
+  bool took_long(double seconds) const {
+    return options_.quick == 0 || comm_.broadcast_value(seconds) >= worth_keeping;
   }
 
   void measure(const nn::Network& network, const data::Dataset& data, Result& result) {
@@ -225,12 +256,22 @@ class Chain {
     } else {
       found = find_spectrum(comm_, network, parameters, data, config_, log_);
       // Too few pairs: to resume, with other options perhaps, is to try again.
-      if (found.as_asked()) write_spectrum(comm_, folder_.spectrum_checkpoint(), block, found);
+      if (found.as_asked()) keep_spectrum(block, found);
     }
     log_.info("spectrum of {}: {} of {} eigenpairs, {} products, {:.2f} s; |H| about {:.6g}", block,
               found.converged(), found.requested, found.matvecs, found.seconds, found.norm_estimate);
     warn_of_residuals(found);
     return found;
+  }
+
+  void keep_spectrum(const std::string& block, const spectrum::Spectrum& found) {
+    const auto write = [this, block](const spectrum::Spectrum& whole) {
+      write_spectrum(comm_, folder_.spectrum_checkpoint(), block, whole);
+    };
+    if (took_long(found.seconds))
+      write(found);
+    else
+      not_kept_.emplace_back([write, found] { write(found); });
   }
 
   /// The solver goes by residuals that it updates; those of fresh products may be larger.
@@ -259,6 +300,8 @@ class Chain {
   const RunOptions& options_;
   const RunFolder& folder_;
   Log& log_;
+  const Clock::time_point began_ = Clock::now();
+  std::vector<std::function<void()>> not_kept_;  ///< write the checkpoints of the stages that were quick
 };
 
 /// Notes how a run failed in its folder; the disk may be what failed, so that this may fail in silence.
@@ -273,7 +316,7 @@ void note_failure(const Comm& comm, const RunFolder& folder, Progression progres
 
 }  // namespace
 
-void run(const Comm& comm, const deck::Config& config, const RunOptions& options, Log& log) {
+Ended run(const Comm& comm, const deck::Config& config, const RunOptions& options, Log& log) {
   if (config.output.directory.empty())
     throw UsageError(
         "there is no folder for the results: set output.directory in the deck, or give --output");
@@ -288,33 +331,51 @@ void run(const Comm& comm, const deck::Config& config, const RunOptions& options
   });
   if (comm.broadcast_value(finished)) {
     log.info("nothing to do: '{}' holds the finished result", folder.path().string());
-    return;
+    return Ended::settled;
   }
   const std::string title = fmt::format("{} on {} rank{}, in {}", config.title.empty() ? "run" : config.title,
                                         comm.size(), comm.size() == 1 ? "" : "s", folder.path().string());
   log.info("{}", title);
-  Start start = prepare(comm, config);
+  Start start = prepare(comm, config, options.cache);
   log.info("{}", describe(start.data));
   std::optional<FolderLock> lock;
   on_root(comm, [&] {
-    lock.emplace(folder.open(options.deck_original, resolved, options.force));
+    if (!options.locked) lock.emplace(folder.lock());
+    const auto durability = options.quick > 0 ? Durability::buffered : Durability::flushed;
+    folder.prepare(options.deck_original, resolved, options.force, durability);
     log.open_file(folder.log());
-    folder.set_status(Progression::running, "");
+    folder.set_status(Progression::running, "", durability);
   });
   log.detail(title);
   log.detail(describe(start.data));
   try {
-    Chain(comm, config, options, folder, log).run(std::move(start), resolved);
+    const Ended ended = Chain(comm, config, options, folder, log).run(std::move(start), resolved);
+    if (ended == Ended::unsettled) return ended;
     on_root(comm, [&] {
       folder.set_status(Progression::done, "");
       folder.remove_checkpoints();
     });
+    return ended;
   } catch (const Interrupted& stopped) {
     note_failure(comm, folder, Progression::interrupted, stopped.what());
     throw Interrupted(fmt::format("{}; continue with --resume", stopped.what()));
   } catch (const Error& error) {
     note_failure(comm, folder, Progression::failed, error.what());
     throw;
+  }
+}
+
+void settle(const std::filesystem::path& above, std::span<const std::filesystem::path> folders) {
+  if (folders.empty()) return;
+  const int folder = ::open(above.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int error = folder >= 0 && ::syncfs(folder) == 0 ? 0 : errno;
+  if (folder >= 0) ::close(folder);
+  if (error != 0)
+    throw ComputationError(fmt::format("cannot write to '{}': {}", above.string(), std::strerror(error)));
+  for (const auto& path : folders) {
+    const RunFolder run(path);
+    run.set_status(Progression::done, "", Durability::buffered);
+    run.remove_checkpoints();
   }
 }
 

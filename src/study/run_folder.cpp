@@ -7,10 +7,12 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <fstream>
 #include <iterator>
 #include <sstream>
+#include <thread>
 #include <utility>
 
 namespace dualscape::study {
@@ -43,11 +45,15 @@ std::string first_difference(const std::string& before, const std::string& now) 
   }
 }
 
-/// Without the place where results go, which may change between a run and its resumption.
+/// Without what may change between a run and its resumption.
 std::string comparable(const std::string& deck) {
   std::istringstream lines(deck);
   std::string kept, line;
-  while (std::getline(lines, line)) kept += (line.starts_with("directory =") ? "directory" : line) + "\n";
+  while (std::getline(lines, line)) {
+    for (const std::string key : {"directory", "ranks_per_run"})
+      if (line.starts_with(key + " =")) line = key;
+    kept += line + "\n";
+  }
   return kept;
 }
 
@@ -60,7 +66,12 @@ void remove_whole(const fs::path& file) {
 
 }  // namespace
 
-void write_file(const fs::path& path, const std::string& text) {
+std::optional<std::string> difference_of_decks(const std::string& before, const std::string& now) {
+  const std::string a = comparable(before), b = comparable(now);
+  return a == b ? std::nullopt : std::optional(first_difference(a, b));
+}
+
+void write_file(const fs::path& path, const std::string& text, Durability durability) {
   const fs::path part = path.string() + ".part";
   const int file = ::open(part.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (file < 0) fail(path, std::strerror(errno));
@@ -73,7 +84,7 @@ void write_file(const fs::path& path, const std::string& text) {
     else if (errno != EINTR)
       error = errno;
   }
-  if (error == 0 && ::fsync(file) != 0) error = errno;
+  if (error == 0 && durability == Durability::flushed && ::fsync(file) != 0) error = errno;
   ::close(file);
   if (error == 0 && ::rename(part.c_str(), path.c_str()) != 0) error = errno;
   if (error != 0) {
@@ -95,14 +106,18 @@ std::string read_file(const fs::path& path) {
   return text;
 }
 
-Progression RunFolder::progression() const {
+RunFolder::Status RunFolder::read_status() const {
   const bool has_result = fs::exists(result());
-  if (!fs::exists(status())) return has_result ? Progression::done : Progression::absent;
-  const std::string text = read_file(status());
-  for (const auto& [value, word] : words)
-    if (text.starts_with(word))
-      return value == Progression::done && !has_result ? Progression::interrupted : value;
-  return Progression::failed;
+  if (!fs::exists(status())) return {has_result ? Progression::done : Progression::absent, ""};
+  std::string text = read_file(status());
+  if (text.ends_with('\n')) text.pop_back();
+  for (const auto& [value, word] : words) {
+    if (!text.starts_with(word)) continue;
+    if (value == Progression::done && !has_result) return {Progression::interrupted, "its result is gone"};
+    return {value, text.size() > word.size() + 2 ? text.substr(word.size() + 2) : ""};
+  }
+  // A power cut may leave a file that was written last empty.
+  return {text.empty() ? Progression::interrupted : Progression::failed, text};
 }
 
 void RunFolder::check(const std::string& deck_resolved_now, bool resume, bool force) const {
@@ -114,19 +129,30 @@ void RunFolder::check(const std::string& deck_resolved_now, bool resume, bool fo
         fmt::format("directory '{}' holds {}: add --resume to keep it and do only what is missing, --force "
                     "to start anew, or choose another with --output",
                     path_.string(), what));
-  const std::string deck = comparable(read_file(deck_resolved()));
-  if (const std::string now = comparable(deck_resolved_now); deck != now)
+  if (const auto difference = difference_of_decks(read_file(deck_resolved()), deck_resolved_now))
     throw UsageError(
         fmt::format("directory '{}' holds {} of a different deck, {}; resume with the same deck and --set, "
                     "or use --force to start anew",
-                    path_.string(), what, first_difference(deck, now)));
+                    path_.string(), what, *difference));
 }
 
 FolderLock::FolderLock(const fs::path& folder)
     : descriptor_(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)) {
-  if (descriptor_ < 0 || ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+  // is_held() may have it for a moment.
+  for (int attempt = 0; attempt < 5; ++attempt) {
+    if (descriptor_ < 0 || ::flock(descriptor_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
   ::close(descriptor_);
   throw UsageError(fmt::format("directory '{}' is in use: another run is at work in it", folder.string()));
+}
+
+bool FolderLock::is_held(const fs::path& folder) {
+  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return false;
+  const bool held = ::flock(descriptor, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  ::close(descriptor);
+  return held;
 }
 
 FolderLock::~FolderLock() {
@@ -135,26 +161,28 @@ FolderLock::~FolderLock() {
 
 FolderLock::FolderLock(FolderLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
 
-FolderLock RunFolder::open(const std::string& deck_original_now, const std::string& deck_resolved_now,
-                           bool force) const {
+FolderLock RunFolder::lock() const {
   std::error_code error;
   fs::create_directories(path_, error);
   if (error) fail(path_, error.message());
-  FolderLock lock(path_);
+  return FolderLock(path_);
+}
+
+void RunFolder::prepare(const std::string& deck_original_now, const std::string& deck_resolved_now,
+                        bool force, Durability durability) const {
   if (force) {
     // The status goes last: a folder is never taken for a finished one that it no longer is.
     remove_checkpoints();
     for (const fs::path& old : {result(), log(), status()}) remove_whole(old);
   }
-  write_file(deck_original(), deck_original_now);
-  write_file(deck_resolved(), deck_resolved_now);
-  return lock;
+  write_file(deck_original(), deck_original_now, durability);
+  write_file(deck_resolved(), deck_resolved_now, durability);
 }
 
-void RunFolder::set_status(Progression progression, const std::string& message) const {
+void RunFolder::set_status(Progression progression, const std::string& message, Durability durability) const {
   for (const auto& [value, word] : words)
     if (value == progression)
-      write_file(status(), fmt::format("{}{}{}\n", word, message.empty() ? "" : ": ", message));
+      write_file(status(), fmt::format("{}{}{}\n", word, message.empty() ? "" : ": ", message), durability);
 }
 
 void RunFolder::remove_checkpoints() const {

@@ -102,7 +102,8 @@ def _add_provenance(contents: Contents) -> None:
         "/", filetype="dualscape-result", version=np.array([1, 0]), title="a synthetic network",
         code_version="0.1.0", git_commit="0123456789abcdef", git_dirty=True,
         library_versions=["Open MPI 4.1.4", "PETSc 3.18.5"], ranks=2, threads=1, seed=7,
-        date="2024-05-01T12:00:00Z", host="workstation", command_line="dualscape run deck.toml")
+        date="2024-05-01T12:00:00Z", host="workstation", command_line="dualscape run deck.toml",
+        seconds=12.5)
     contents.datasets["deck/original"] = "seed = 7\n"
     contents.datasets["deck/resolved"] = 'title = "größer"\nseed = 7\n'
 

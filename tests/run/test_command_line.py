@@ -23,7 +23,7 @@ def deck(program: Program) -> Path:
 
 #: Arguments and what the message says.
 MISTAKES: list[tuple[list[str], str]] = [
-    ([], "no command is given (expected run, validate, schema, info)"),
+    ([], "no command is given (expected run, study, collect, validate, schema, info)"),
     (["vlaidate", "deck.toml"], "'vlaidate' is no command; did you mean 'validate'? (expected run,"),
     (["--fast"], "'--fast' is no command (expected run, "),
     (["run"], "run: deck is required; see dualscape run --help"),
@@ -46,7 +46,7 @@ MISTAKES: list[tuple[list[str], str]] = [
      "there is no folder for the results: set output.directory in the deck, or give --output"),
     (["run", "deck.toml", "--", "eps_ncv", "20"], "'eps_ncv' after -- is no option; expected -name"),
     (["run", "deck.toml", "--", "-eps_ncv", "20", "30"], "'30' after -- is no option"),
-    (["validate", "deck.toml", "--", "-eps_ncv", "20"], "options after -- are for dualscape run alone"),
+    (["validate", "deck.toml", "--", "-eps_ncv", "20"], "options after -- are for dualscape run and dualscape study alone"),
 ]
 
 

@@ -13,8 +13,11 @@ namespace dualscape {
 /// call does nothing. Lines in the file carry date and time.
 class Log {
  public:
+  /// Where it speaks before a file is opened.
+  enum class To { screen, nowhere };
+
   /// `speaks`: whether this rank is the one that prints.
-  explicit Log(bool speaks);
+  explicit Log(bool speaks, To to = To::screen);
   ~Log();
   Log(Log&&) noexcept;
   Log& operator=(Log&&) noexcept;
@@ -36,6 +39,7 @@ class Log {
   void detail(std::string_view message);
 
   bool speaks() const { return speaks_; }
+  bool on_screen() const { return speaks_ && screen_; }
 
  private:
   void write_info(const std::string& message);
@@ -43,6 +47,7 @@ class Log {
 
   struct Sinks;
   bool speaks_;
+  bool screen_;
   std::unique_ptr<Sinks> sinks_;
 };
 

@@ -19,6 +19,7 @@ enum class Stream : std::uint32_t {
   pairing = 7,
   probe = 8,
   bootstrap = 9,
+  repeat = 10,
   density_probe = 20,
   trace_probe = 21,
   diagonal_probe = 22,

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -46,11 +47,38 @@ struct Options {
   std::uint64_t seed = 1;
 };
 
+/// Sources that stay open, with what of them is in memory, for those who load from the same ones again and
+/// again. Not collective; of use on rank 0 only.
+class Cache {
+ public:
+  Cache();
+  ~Cache();
+  Cache(const Cache&) = delete;
+  Cache& operator=(const Cache&) = delete;
+
+  struct Sources;
+  Sources& sources() { return *sources_; }
+
+ private:
+  std::unique_ptr<Sources> sources_;
+};
+
+/// How much load() would select.
+struct Sizes {
+  Index train = 0;
+  Index test = 0;
+  Index features = 0;
+  Index classes = 0;
+};
+/// Throws the errors of load() but those about too few samples. Not collective.
+Sizes measure(const Options& options, Cache& cache);
+
 /// Reads and selects on rank 0 and spreads the samples over the ranks. What is selected depends on the
 /// options alone, not on the ranks. Sources: IDX files, plain or gzip (fashion-mnist, mnist, idx); the binary
 /// version of CIFAR-10; an HDF5 file with data/train/x (N x ...), data/train/y (N), data/test/x, data/test/y.
 /// Throws DataError on every rank when the data cannot be used, UsageError when the options cannot. @note
 /// Collective
+Dataset load(const Comm& comm, const Options& options, Cache& cache);
 Dataset load(const Comm& comm, const Options& options);
 
 }  // namespace dualscape::data

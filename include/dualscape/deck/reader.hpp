@@ -1,9 +1,11 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
 #include "dualscape/deck/config.hpp"
+#include "dualscape/deck/node.hpp"
 #include "dualscape/deck/problems.hpp"
 
 namespace dualscape::deck {
@@ -22,5 +24,28 @@ Config read_deck(const std::string& text, const std::string& name,
 /// The deck with every default written, section by section; reads back to an equal Config. Values that are
 /// unset (a layer's own activation, absent tables) are left out.
 std::string resolved_deck(const Config& config);
+
+/// A study's deck, parsed once and read again at each point of its axes. Communicates nothing.
+class PointReader {
+ public:
+  /// As read_deck, with its errors.
+  PointReader(const std::string& text, const std::string& name, const std::vector<std::string>& overrides);
+
+  /// The deck as written.
+  const Config& base() const { return base_; }
+
+  /// The deck without [study], with each axis at its value, in the order of the axes. Throws DeckError when
+  /// they do not go together; its problems begin with the point's values.
+  Config at(std::span<const AxisValue> values) const;
+
+ private:
+  Node root_;  ///< without [study]
+  Config base_;
+};
+
+/// "training.batch_size = 25, network.bias = true"; "the deck as it is" without axes.
+std::string point_text(const Study& study, std::span<const AxisValue> values);
+/// A value as TOML.
+std::string value_text(const AxisValue& value);
 
 }  // namespace dualscape::deck

@@ -13,12 +13,14 @@ namespace dualscape::h5::format {
 
 inline constexpr std::string_view result_filetype = "dualscape-result";
 inline constexpr std::string_view checkpoint_filetype = "dualscape-checkpoint";
+inline constexpr std::string_view study_filetype = "dualscape-study";
 
 /// Major and minor version of the layout. A reader refuses a major version it does not know; entries may be
 /// added under one major version, never renamed or given another meaning.
 inline constexpr std::array<Index, 2> version = {1, 0};
 
-enum class Type { group, real, integer, byte, flag, text };
+/// `any`: integers, real numbers or texts.
+enum class Type { group, real, integer, byte, flag, text, any };
 
 /// One group, dataset or attribute.
 struct Entry {
@@ -35,10 +37,13 @@ struct Entry {
   std::string_view only_when = "";
 };
 
-/// Every entry, in the order of the page.
+/// Every entry of a result or a checkpoint, in the order of the page.
 std::span<const Entry> entries();
+/// Entries that are a study's alone.
+std::span<const Entry> study_entries();
 
-/// The entry of a dataset or group of this path (no "/" at either end), or nullptr.
+/// The entry of a dataset or group of this path (no "/" at either end), or nullptr. Those of a study's
+/// collected numbers, scalars/... and arrays/..., are made of the result's.
 const Entry* find(std::string_view path);
 /// The entry of an attribute, or nullptr; the file itself is "/".
 const Entry* find_attribute(std::string_view object, std::string_view name);

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "dualscape/base/partition.hpp"
@@ -33,6 +34,16 @@ class InputFile {
   bool has_attribute(const std::string& object, const std::string& name) const;
   /// Names of the members of a group, in alphabetical order; "/" is the root.
   std::vector<std::string> children(const std::string& group) const;
+
+  /// A group or a dataset by its path.
+  struct Member {
+    std::string path;
+    bool is_group;
+  };
+  /// The group itself and everything in it, at any depth, in alphabetical order.
+  std::vector<Member> members(const std::string& group) const;
+  /// The attributes of a group or dataset that are single numbers.
+  std::vector<std::pair<std::string, double>> scalar_attributes(const std::string& object) const;
 
   /// Throws unless the attribute `filetype` of the file is this one and the first entry of `version` is
   /// `major`.

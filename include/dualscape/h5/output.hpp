@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "dualscape/base/comm.hpp"
+#include "dualscape/base/durability.hpp"
 #include "dualscape/base/matrix.hpp"
 #include "dualscape/h5/format.hpp"
 
@@ -58,15 +59,16 @@ class OutputFile {
   void attribute(const std::string& object, const std::string& name, Attribute value);
 
   /// Writes everything to `<path>.part`, whose whole size is reserved on the disk first, and renames that to
-  /// `path` once it is safely stored. On failure (a full disk, a missing folder) the .part is removed, an
-  /// earlier file of that name is untouched, and every rank throws ComputationError "cannot write '<path>':
-  /// <reason>". Called once. @note Collective
-  void commit();
+  /// `path` once it is safely stored, or at once when `durability` is buffered. On failure (a full disk, a
+  /// missing folder) the .part is removed, an earlier file of that name is untouched, and every rank throws
+  /// ComputationError "cannot write '<path>': <reason>". Called once. @note Collective
+  void commit(Durability durability = Durability::flushed);
 
  private:
   struct Dataset {
     std::string path;
     const format::Entry* entry;
+    format::Type type;
     std::vector<Index> shape;
     std::size_t element_size;
     std::vector<std::byte> values;  ///< on rank 0; empty when there is a provider

@@ -25,11 +25,13 @@ struct Origin {
   std::string deck_original;
   std::string deck_resolved;
   std::string command_line;
+  double seconds = 0;  ///< since the run began, or was last resumed
 };
 
 /// Writes result.h5 whole or not at all. @note Collective
 void write_result(const Comm& comm, const std::filesystem::path& path, const nn::Network& network,
-                  const data::Dataset& data, const Result& result, const Origin& origin);
+                  const data::Dataset& data, const Result& result, const Origin& origin,
+                  Durability durability);
 
 /// Checkpoint of a training at an epoch's end. @note Collective
 void write_training(const Comm& comm, const std::filesystem::path& path, const nn::Network& network,

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "dualscape/base/comm.hpp"
+#include "dualscape/base/durability.hpp"
 #include "dualscape/base/error.hpp"
 
 namespace dualscape::study {
@@ -22,6 +24,9 @@ class FolderLock {
   FolderLock& operator=(FolderLock&&) = delete;
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
+
+  /// Whether somebody has the folder.
+  static bool is_held(const std::filesystem::path& folder);
 
  private:
   int descriptor_ = -1;
@@ -43,20 +48,31 @@ class RunFolder {
   std::filesystem::path training_checkpoint() const { return path_ / "training.h5"; }
   std::filesystem::path spectrum_checkpoint() const { return path_ / "spectrum.h5"; }
 
-  /// What the status file says; a finished run whose result is gone counts as interrupted, a result without a
-  /// status as done.
-  Progression progression() const;
+  /// The status file: how far the run has come, and why it ended where it did not finish. A finished run
+  /// whose result is gone counts as interrupted, a result without a status as done.
+  struct Status {
+    Progression progression = Progression::absent;
+    std::string message;
+  };
+  Status read_status() const;
+  Progression progression() const { return read_status().progression; }
 
   /// Whether a run of this deck may use the folder, touching nothing. Throws UsageError when the folder holds
   /// a run and neither `resume` nor `force` is given, or a run of a different deck to be resumed.
   void check(const std::string& deck_resolved, bool resume, bool force) const;
 
-  /// Makes the folder ready for a run and writes both decks; `force` removes what an earlier run left. Throws
-  /// UsageError when another run is at work in it, ComputationError when it cannot be written.
-  FolderLock open(const std::string& deck_original, const std::string& deck_resolved, bool force) const;
+  /// Makes the folder and keeps other runs out. Throws UsageError when another run is at work in it,
+  /// ComputationError when it cannot be made.
+  FolderLock lock() const;
+
+  /// Makes the locked folder ready for a run and writes both decks; `force` removes what an earlier run left.
+  /// Throws ComputationError when it cannot be written.
+  void prepare(const std::string& deck_original, const std::string& deck_resolved, bool force,
+               Durability durability) const;
 
   /// Replaces the status file: the word of `progression`, then `message`.
-  void set_status(Progression progression, const std::string& message) const;
+  void set_status(Progression progression, const std::string& message,
+                  Durability durability = Durability::flushed) const;
 
   /// Removes the checkpoints, once the result holds everything.
   void remove_checkpoints() const;
@@ -65,8 +81,13 @@ class RunFolder {
   std::filesystem::path path_;
 };
 
-/// Writes a text file under a temporary name, flushes and renames it. Throws ComputationError.
-void write_file(const std::filesystem::path& path, const std::string& text);
+/// The first line in which two resolved decks differ, in words; nothing when they ask for the same work. The
+/// place of the results and the ranks of a run do not count.
+std::optional<std::string> difference_of_decks(const std::string& before, const std::string& now);
+
+/// Writes a text file under a temporary name, flushes it if asked to and renames it. Throws ComputationError.
+void write_file(const std::filesystem::path& path, const std::string& text,
+                Durability durability = Durability::flushed);
 /// Throws DataError when the file cannot be read.
 std::string read_file(const std::filesystem::path& path);
 

@@ -10,6 +10,12 @@
 namespace dualscape::h5::format {
 namespace {
 
+std::vector<Entry> all_entries() {
+  std::vector<Entry> all(entries().begin(), entries().end());
+  all.insert(all.end(), study_entries().begin(), study_entries().end());
+  return all;
+}
+
 TEST(Format, FindsDatasetsByPattern) {
   const Entry* weight = find("model/dense1/weight");
   ASSERT_NE(weight, nullptr);
@@ -40,9 +46,31 @@ TEST(Format, FindsAttributes) {
   EXPECT_EQ(find_attribute("duality/dense2", "real_gap")->path, "duality/<layer>@real_gap");
 }
 
+TEST(Format, MakesTheEntriesOfAStudyOfThoseOfAResult) {
+  const Entry* gap = find("scalars/loss/gap");
+  ASSERT_NE(gap, nullptr);
+  EXPECT_EQ(gap->path, "scalars/loss/gap");
+  EXPECT_EQ(gap->shape, "R");
+  EXPECT_EQ(gap->units, "loss");
+  EXPECT_EQ(gap->description, find_attribute("loss", "gap")->description);
+  EXPECT_EQ(find("scalars/duality/dense2/dropped_pairs")->type, Type::real);
+  EXPECT_EQ(find("scalars/duality/dense2/dropped_pairs"), find("scalars/duality/dense1/dropped_pairs"));
+  EXPECT_EQ(find("scalars/duality/dense2/pairing"), nullptr);
+  EXPECT_EQ(find("scalars/loss/gain"), nullptr);
+  EXPECT_EQ(find("scalars/gap"), nullptr);
+
+  const Entry* sigma = find("arrays/duality/dense2/directions/sigma_g");
+  ASSERT_NE(sigma, nullptr);
+  EXPECT_EQ(sigma->shape, "R x m");
+  EXPECT_EQ(sigma->type, Type::real);
+  EXPECT_EQ(find("arrays/duality/dense2/directions/sharp")->type, Type::integer);
+  EXPECT_EQ(find("arrays/duality/dense2/pairs/distance"), nullptr);
+  EXPECT_EQ(find("arrays/model/dense2/weight"), nullptr);
+}
+
 TEST(Format, HasWholeEntries) {
   std::set<std::string_view> paths;
-  for (const Entry& entry : entries()) {
+  for (const Entry& entry : all_entries()) {
     EXPECT_TRUE(paths.insert(entry.path).second) << entry.path << " is there twice";
     EXPECT_FALSE(entry.description.empty()) << entry.path;
     const bool number = entry.type != Type::group && entry.type != Type::text;
@@ -52,7 +80,7 @@ TEST(Format, HasWholeEntries) {
 }
 
 TEST(Format, NamesEveryGroupOnTheWay) {
-  for (const Entry& entry : entries()) {
+  for (const Entry& entry : all_entries()) {
     std::string path(entry.path);
     if (path.ends_with('/')) path.pop_back();
     for (std::size_t cut = path.find_first_of("/@"); cut != std::string::npos;

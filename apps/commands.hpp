@@ -1,0 +1,11 @@
+#pragma once
+
+#include "command_line.hpp"
+#include "dualscape/base/comm.hpp"
+#include "dualscape/base/log.hpp"
+
+/// The subcommands that work; each throws the error that ends the program. @note Collective
+void run_command(const dualscape::Comm& comm, dualscape::Log& log, const Arguments& arguments);
+void study_command(const dualscape::Comm& comm, dualscape::Log& log, const Arguments& arguments);
+void collect_command(const dualscape::Comm& comm, const Arguments& arguments);
+void validate_command(const dualscape::Comm& comm, const Arguments& arguments);
