@@ -10,6 +10,7 @@ from functools import cached_property
 from .node import Array, Node
 from .node import array_property as _array
 from .node import attribute_property as _attribute
+from .node import optional_array_property as _optional_array
 from .spectra import OperatorSpectrum
 
 
@@ -40,6 +41,16 @@ class Pairs(Node):
     distance = _array("distance", "Distances the pairing minimised [input].")
     loss_gap = _array("loss_gap", "Loss of the test sample - loss of its partner [loss].")
     dual_norm = _array("dual_norm", "Sizes of the dual weight changes [weight].")
+    exactness = _optional_array("exactness", "|loss(x', W) - loss(x, W*)|; None: not there [loss].")
+    gradient_term = _optional_array("gradient_term", "First orders of the gaps; None: not there "
+                                    "[loss].")
+    curvature_term = _optional_array("curvature_term", "Second orders of the gaps; None: not there "
+                                     "[loss].")
+
+    @cached_property
+    def state(self) -> Array | None:
+        """0 kept, 1 kept with a zero dual, 2 dropped; None: not there."""
+        return self.codes("state") if "state" in self else None
 
     def _describe(self) -> str:
         return str(self.member("loss_gap").shape[0])
@@ -51,6 +62,10 @@ class Clusters(Node):
     size = _array("size", "Directions of the cluster.")
     eigenvalue = _array("eigenvalue", "Mean eigenvalues [loss/weight^2].")
     contribution = _array("contribution", "Contributions to the matched gap [loss].")
+    angle_bound = _optional_array("angle_bound", "Bounds on the sines of the spaces' errors; None: "
+                                  "not there.")
+    contribution_bound = _optional_array("contribution_bound", "Errors of the contributions that "
+                                         "they leave; None: not there [loss].")
     sigma_w_squared = _array("sigma_w_squared", "Sums of sigma_w^2 [weight^2].")
     sigma_g_squared = _array("sigma_g_squared", "Sums of sigma_g^2 [loss^2/weight^2].")
     mean_square_w = _array("mean_square_w", "Sums of sigma_w^2 + mean_w^2 [weight^2].")
@@ -100,6 +115,9 @@ class Duality(Node):
     neighbours = _attribute("neighbours", "Pairs of each of these samples.")
     sharp = _attribute("sharp", "Directions that make the sharp part.")
     sharp_by = _attribute("sharp_by", "How they are chosen.")
+    neighbour_rank = _attribute("neighbour_rank", "Rank of the first of them by distance.", True)
+    dual = _attribute("dual", "The kind of the dual weights.", True)
+    ridge = _attribute("ridge", "Ridge of the metric of the dual weights.", True)
     sharp_cuts_cluster = _attribute("sharp_cuts_cluster", "Whether a cluster is sharp in part.")
     matched_gap = _attribute("matched_gap", "Mean loss gap of the pairs [loss].")
     real_gap = _attribute("real_gap", "Test loss - training loss [loss].")
@@ -121,15 +139,27 @@ class Duality(Node):
         "flat_contribution_without_means", "flat_contribution without mean terms [loss].")
     sharp_certified = _attribute("sharp_certified",
                                  "Whether no uncomputed direction can belong to the sharp ones.")
+    total_bound = _attribute("total_bound", "Error of the totals that bounds leave [loss].", True)
+    sharp_bound = _attribute("sharp_bound", "Error of the sharp part that they leave [loss].", True)
+    worst_bound = _attribute("worst_bound", "Largest bound of a cluster's sum [loss].", True)
+    worst_direction_bound = _attribute("worst_direction_bound",
+                                       "Largest bound of a direction's contribution [loss].", True)
+    sharp_sigma_g = _attribute("sharp_sigma_g", "Sharpness of the sharp part [loss/weight].", True)
+    sharp_sigma_w = _attribute("sharp_sigma_w", "Size of the sharp part [weight].", True)
+    whole_sigma_g = _attribute("whole_sigma_g", "Sharpness of the whole space [loss/weight].", True)
+    whole_sigma_w = _attribute("whole_sigma_w", "Size of the whole space [weight].", True)
     unresolved = _attribute("unresolved", "Part of the gap of pairs without a dual change [loss].")
     zero_duals = _attribute("zero_duals", "Kept pairs whose dual change is zero.")
     dropped_pairs = _attribute("dropped_pairs", "Pairs that have no dual, in no mean.")
     kept_pairs = _attribute("kept_pairs", "Pairs all means are taken over.")
     exactness = _attribute("exactness", "Largest |loss(x', W) - loss(x, W*)| of the pairs [loss].")
+    exactness_pair = _attribute("exactness_pair", "The pair that has it.", True)
     weight_norm = _attribute("weight_norm", "Frobenius norm of the layer's weight [weight].")
     activity_weighted_norm = _attribute("activity_weighted_norm",
                                         "Root mean square of the pairs' dual norms [weight].")
     second_order = _attribute("second_order", "Second-order term at the partner [loss].")
+    gradient_term = _attribute("gradient_term", "Mean first order of the gaps [loss].", True)
+    curvature_term = _attribute("curvature_term", "Mean second order of the gaps [loss].", True)
     mean_field = _attribute("mean_field", "Second-order term with the mean Hessian [loss].")
     identity_accounts = _attribute("identity_accounts", "Defect of the sum of all parts.", True)
     identity_dual_norm = _attribute("identity_dual_norm", "Defect of the dual norms.", True)

@@ -115,6 +115,16 @@ class Node:
         """
         return self._read(name, _whole)
 
+    def codes(self, name: str) -> Array:
+        """Read a dataset of bytes that are small numbers rather than flags.
+
+        Parameters
+        ----------
+        name
+            Path of the dataset, from this group.
+        """
+        return self._read(name, lambda dataset: dataset[()])
+
     def text(self, name: str) -> str:
         """Read a text inside this group.
 
@@ -168,6 +178,16 @@ def array_property(name: str, description: str) -> cached_property[Array]:
 
     def read(node: Node) -> Array:
         return node.array(name)
+
+    read.__doc__ = description
+    return cached_property(read)
+
+
+def optional_array_property(name: str, description: str) -> cached_property[Array | None]:
+    """Make the property that reads a dataset on first use, None for a file without it."""
+
+    def read(node: Node) -> Array | None:
+        return node.array(name) if name in node else None
 
     read.__doc__ = description
     return cached_property(read)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import synthetic
 from dualscape import Result, figures, style
-from test_figures import entries, points
+from test_figures import check_layout, entries, points
 
 
 class TestBounds:
@@ -116,3 +116,29 @@ class TestClusters:
         assert [text.get_text() for text in above.texts] == ["3"]
         labels = ["a single direction", "several directions (their number)"]
         np.testing.assert_array_equal(points(below, labels)[:, 1], np.sqrt(sums.sigma_g_squared))
+
+
+class TestSecondOrder:
+    def test_shows_the_kept_pairs_and_the_means(self, contents: synthetic.Contents,
+                                                tmp_path: Path) -> None:
+        pairs = "duality/dense2/pairs"
+        gap = contents.datasets[f"{pairs}/loss_gap"]
+        gradient, curvature = 0.1 * gap + 1e-4, 0.2 * gap
+        contents.datasets.update({
+            f"{pairs}/gradient_term": gradient, f"{pairs}/curvature_term": curvature,
+            f"{pairs}/state": np.array([2, 1] + [0] * (gap.size - 2), np.uint8)})
+        contents.set_attributes("duality/dense2", gradient_term=float(gradient.mean()),
+                                curvature_term=float(curvature.mean()))
+        with Result(contents.write(tmp_path / "result.h5")) as result:
+            duality = result.dualities["dense2"]
+            assert duality.pairs.state.tolist() == [2, 1] + [0] * 198
+            figure = figures.second_order(duality)
+            check_layout(figure, "second order")
+            assert "second-order-dense2" in [plot.name for plot in figures.all_plots(result)]
+            above, below = figure.axes
+            expected = np.column_stack([gradient + curvature, gap])[1:]
+            np.testing.assert_array_equal(points(above, ["a pair"]),
+                                          expected[np.argsort(expected[:, 0], kind="stable")])
+            assert [bar.get_width() for bar in below.patches] == [
+                duality.matched_gap, duality.second_order, gradient.mean(), curvature.mean(),
+                duality.mean_field]

@@ -13,10 +13,11 @@ from .directions import bounds, contributions
 from .eigenpairs import spectrum
 from .history import training
 from .weight_space import co_spectrum, gap_operator, operators
+from .order_accounts import second_order
 from .plot import Plot
 from .studies import correlations, curves, study_plots
 
 __all__ = ["Plot", "UnknownFigure", "all_plots", "bounds", "classes", "clusters", "co_spectrum",
            "confusion", "confusion_gap", "contributions", "correlations", "curves", "determinants",
            "gap_operator", "intervals", "layers", "operators", "result_plots", "save", "save_all",
-           "sizes", "spectrum", "study_plots", "training"]
+           "second_order", "sizes", "spectrum", "study_plots", "training"]

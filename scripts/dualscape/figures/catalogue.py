@@ -8,8 +8,8 @@ from pathlib import Path
 from .. import style
 from ..reader import Result
 from ..study import Study
-from . import (accounts, cluster_sums, directions, eigenpairs, history, prediction_changes,
-               two_determinants, weight_space)
+from . import (accounts, cluster_sums, directions, eigenpairs, history, order_accounts,
+               prediction_changes, two_determinants, weight_space)
 from .plot import Plot
 from .studies import study_plots
 
@@ -45,7 +45,8 @@ def result_plots(result: Result) -> list[Plot]:
     for duality in result.dualities.values():
         plots += directions.plots(duality) + two_determinants.plots(duality)
         plots += accounts.plots(duality, labels) + cluster_sums.plots(duality)
-        plots += weight_space.plots(duality) + prediction_changes.plots(duality, labels)
+        plots += order_accounts.plots(duality) + weight_space.plots(duality)
+        plots += prediction_changes.plots(duality, labels)
     return plots
 
 
