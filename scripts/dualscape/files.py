@@ -32,7 +32,7 @@ class Provenance:
     date: str
     host: str
     command_line: str
-    seconds: float
+    seconds: float | None = None
 
 
 Opened = TypeVar("Opened", bound="File")

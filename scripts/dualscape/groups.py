@@ -79,22 +79,21 @@ class Groups:
         values
             One value or one array a run, (R, ...); NaN where there is none.
         """
-        data = np.asarray(values, np.float64)
-        shape = (len(self), *data.shape[1:])
-        mean, deviation = np.full(shape, np.nan), np.full(shape, np.nan)
-        count = np.zeros(shape, np.int64)
-        for group in range(len(self)):
-            chosen = data[(self.member == group) & self._done]
-            there = np.isfinite(chosen)
-            number = count[group] = there.sum(axis=0)
-            with np.errstate(invalid="ignore", divide="ignore"):
-                centre = mean[group] = np.where(there, chosen, 0).sum(axis=0) / number
-                squares = np.where(there, chosen - centre, 0)**2
-                spread = np.sqrt(squares.sum(axis=0) / (number - 1))
-                deviation[group] = np.where(number > 1, spread, np.nan)
+        data, member = np.asarray(values, np.float64)[self._done], self.member[self._done]
+        there = np.isfinite(data)
+        count = self._sums(there.astype(np.int64), member)
+        # Where there is nothing to divide by, the quotient is NaN, which stands for no value.
         with np.errstate(invalid="ignore", divide="ignore"):
-            error = deviation / np.sqrt(count)
-        return Statistics(mean, deviation, error, count)
+            mean = self._sums(np.where(there, data, 0), member) / count
+            squares = self._sums(np.where(there, data - mean[member], 0)**2, member)
+            deviation = np.where(count > 1, np.sqrt(squares / (count - 1)), np.nan)
+            return Statistics(mean, deviation, deviation / np.sqrt(count), count)
+
+    def _sums(self, data: Array, member: Array) -> Array:
+        """Add up the runs of each group."""
+        sums = np.zeros((len(self), *data.shape[1:]), data.dtype)
+        np.add.at(sums, member, data)
+        return sums
 
     def table(self, values: Mapping[str, Array], units: Mapping[str, str] | None = None) -> Table:
         """Return the groups and their statistics as a table.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -206,5 +206,10 @@ def attribute_property(name: str, description: str,
 
 
 def from_attributes(kind: type[Values], node: Node) -> Values:
-    """Make a dataclass of the group's attributes of the same names."""
-    return kind(**{field.name: node.attribute(field.name) for field in fields(kind)})
+    """Make a dataclass of the group's attributes of the same names.
+
+    Attributes that older files lack are the fields with a default.
+    """
+    there = set(node.attribute_names)
+    return kind(**{field.name: node.attribute(field.name) for field in fields(kind)
+                   if field.name in there or field.default is MISSING})

@@ -30,12 +30,16 @@ def reader_of(result: Result, group: str) -> Any:
             "duality/dense2/pairs": result.dualities["dense2"].pairs}[group]
 
 
-def entries_of_format_page() -> set[str]:
-    """Return the datasets and attributes of a result file in inputs/FORMAT.md, with true names."""
-    rows = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+def rows_of_format_page() -> list[list[str]]:
+    """Return the rows of the tables in inputs/FORMAT.md, the names without their marks."""
+    return [[cell.strip().strip("`") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
             for line in FORMAT_PAGE.read_text(encoding="utf-8").splitlines()
             if line.startswith("| `")]
-    names = {row[0].strip("`") for row in rows
+
+
+def entries_of_format_page() -> set[str]:
+    """Return the datasets and attributes of a result file in inputs/FORMAT.md, with true names."""
+    names = {row[0] for row in rows_of_format_page()
              if row[-1] != "a checkpoint" and not row[-1].startswith("a study")}
     return {name.replace("<layer>", "dense2").replace("<block>", "dense2")
             .replace("<operator>", "gap") for name in names
@@ -106,9 +110,11 @@ class TestContents:
                                                 tmp_path: Path) -> None:
         del contents.datasets["spectrum/dense2/eigenvectors"]
         del contents.attributes["duality/dense2", "identity_size"]
+        del contents.attributes["/", "seconds"]
         contents.remove("training")
         with Result(contents.write(tmp_path / "less.h5")) as result:
             assert result.training is None
+            assert result.provenance.seconds is None
             assert result.model["dense2"].bias is None
             assert result.spectra["dense2"].eigenvectors is None
             assert result.dualities["dense2"].identity_size is None

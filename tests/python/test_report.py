@@ -137,6 +137,16 @@ def test_a_study_without_a_done_run(tmp_path: Path) -> None:
     assert "img" not in {tag for tag, _ in page.tags}
 
 
+def test_a_study_of_many_figures_names_those_left_out(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dualscape.report.of_study.MOST_FIGURES", 1)
+    with Study(synthetic_study.study().write(tmp_path / "study.h5")) as study:
+        page = Page(write_report(study, tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert [tag for tag, _ in page.tags].count("img") == 1
+    assert "5 more figures are made by 'python3 -m dualscape figures': gap-with-means-dense2," in (
+        "".join(page.words["p"]))
+
+
 def test_nothing_is_left_of_a_page_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "page.html").mkdir()
     (tmp_path / "page.html" / "file").touch()

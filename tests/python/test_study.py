@@ -13,6 +13,7 @@ import synthetic
 import synthetic_study
 from dualscape import Result, ResultError, Study, Table
 from synthetic_study import BATCH, LOSS, REASON
+from test_reader import rows_of_format_page
 
 GAP = "duality/dense2/matched_gap"
 
@@ -45,6 +46,18 @@ class TestStudy:
             assert repr(study) == (
                 f"<Study '{study.path}': 'a study of <batches> & \"quotes\"', runs: 11 done, "
                 "1 failed, axes training.batch_size, network.loss>")
+
+    def test_the_contents_are_those_of_the_format(self) -> None:
+        """With the test above: the reader gives every entry of a study that the format has."""
+        documented = {row[0] for row in rows_of_format_page() if row[-1].startswith("a study")}
+        assert len(documented) > 15
+        contents = synthetic_study.study()
+        written = set(contents.datasets) | {f"{group}@{name}"
+                                            for group, name in contents.attributes}
+        written = {name.replace(BATCH, "<key>") for name in written}
+        # What was computed in a run is documented with the result file.
+        missing = {name for name in documented - written if not name.endswith("/")}
+        assert missing == {"scalars/training/epochs"}
 
     def test_refuses_other_files(self, tmp_path: Path) -> None:
         result = synthetic.result().write(tmp_path / "result.h5")

@@ -108,6 +108,19 @@ def test_several_axes_or_none(tmp_path: Path, axes: dict[str, list[object]], rep
                 check_layout(plot.draw(), plot.name)
 
 
+def test_many_values_have_bands_for_bars(tmp_path: Path) -> None:
+    contents = synthetic_study.study({"a.x": list(range(1, 31))}, repeats=2, failed=())
+    with Study(contents.write(tmp_path / "study.h5")) as study:
+        sweep, = sweeps(study)
+        axes, = against(sweep, [gap_panel(study, "dense2", True)]).axes
+        found = study.groups().statistics(study.scalar("duality/dense2/sharp_contribution"))
+    assert not axes.containers
+    corners = axes.collections[1].get_paths()[0].vertices
+    for sign in (-1, 1):
+        edge = np.column_stack([np.arange(1, 31), found.mean + sign * found.deviation])
+        assert all(np.isclose(corners, corner, rtol=1e-12).all(axis=1).any() for corner in edge)
+
+
 def test_axes_that_move_together_are_one_view(tmp_path: Path) -> None:
     contents = synthetic_study.study({BATCH: [100, 25, 50]}, failed=())
     contents.datasets["axes/keys"] = [BATCH, "data.label_noise"]

@@ -40,11 +40,14 @@ def _share_axes(axes: Axes, values: Array) -> None:
     largest = float(np.abs(values).max(initial=0)) or 1.0
     sizes = np.abs(values[values != 0])
     linear = max(float(np.median(sizes)) if sizes.size else largest, 1e-4 * largest)
-    ends = np.array([-1.5, 1.5]) * largest
+    linear = 10.0**np.ceil(np.log10(linear))
+    ends = np.array([min(2 * values.min(initial=0), -linear), 2 * largest])
+    decades = 10.0**np.arange(np.log10(linear), np.log10(largest) + 1, 2)
+    ticks = np.concatenate([-decades[::-1], [0], decades])
     axes.plot(ends, ends, "--", color=style.BLACK, linewidth=1.4, label="equal")
-    for axis in ("x", "y"):
-        getattr(axes, f"set_{axis}scale")("symlog", linthresh=linear)
-    axes.set(xlim=ends, ylim=ends)
+    axes.set_xscale("symlog", linthresh=linear)
+    axes.set_yscale("symlog", linthresh=linear)
+    axes.set(xticks=ticks, yticks=ticks, xlim=ends, ylim=ends)
     for zero in (axes.axhline, axes.axvline):
         zero(0, color=style.BLACK, linewidth=0.8)
 

@@ -81,8 +81,8 @@ def _plain(label: str) -> str:
 def _bars(study: Study) -> str:
     done, runs = int(study.done.sum()), study.done.size
     rest = f"; {runs - done} of {runs} runs are not done and left out" if done < runs else ""
-    return ("Marks are means over the repeats, bars one standard deviation to either side, dots "
-            f"single runs{rest}.")
+    return ("Marks are means over the repeats, bars or bands one standard deviation to either "
+            f"side, dots single runs{rest}.")
 
 
 def gap_panel(study: Study, layer: str, means: bool) -> Panel:

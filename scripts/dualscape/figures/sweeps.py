@@ -15,6 +15,8 @@ from ..node import Array
 from ..study import Study
 
 MOST_SERIES = 8
+# Beyond this many values bars would hide each other: a band shows the deviations.
+_MOST_BARS = 25
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,8 @@ def value_text(value: object) -> str:
 def against(sweep: Sweep, panels: Sequence[Panel]) -> Figure:
     """Draw quantities against the parameter: means, one standard deviation, and the single runs.
 
+    The deviations are bars; where there are many values, bands without the single runs.
+
     Parameters
     ----------
     sweep
@@ -156,26 +160,42 @@ def _draw_panel(axes: Axes, sweep: Sweep, panel: Panel) -> None:
         look = style.series(index)
         if not _is_numeric(sweep):
             look["linestyle"] = ""
-        statistics = sweep.groups.statistics(values)
         place, kept = positions(sweep, members)
-        shift = 0.006 if _is_numeric(sweep) else 0.02
-        place = _beside(axes, place, shift * (index - (len(lines) - 1) / 2))
-        for group, position in zip(kept, place):
-            single = values[(sweep.groups.member == group) & np.isfinite(values)]
-            axes.plot(np.full(single.size, position), single, ".", markersize=5, alpha=0.4,
-                      color=look["color"], zorder=1)
+        statistics = sweep.groups.statistics(values)
         means, spreads = statistics.mean[kept], statistics.deviation[kept]
-        axes.plot(place, means, label=label, markersize=6, **look)
-        barred = np.isfinite(spreads)
-        axes.errorbar(place[barred], means[barred], spreads[barred], fmt="none",
-                      ecolor=look["color"])
+        if place.size > _MOST_BARS:
+            axes.plot(place, means, label=label, **{**look, "marker": ""})
+            axes.fill_between(place, means - spreads, means + spreads, color=look["color"],
+                              alpha=0.15, linewidth=0)
+        else:
+            shift = 0.006 if _is_numeric(sweep) else 0.02
+            place = _beside(axes, place, shift * (index - (len(lines) - 1) / 2))
+            single, at = _single_runs(sweep.groups, values, kept)
+            axes.plot(place[at], single, ".", markersize=5, alpha=0.4, color=look["color"],
+                      zorder=1)
+            axes.plot(place, means, label=label, markersize=6, **look)
+            barred = np.isfinite(spreads)
+            axes.errorbar(place[barred], means[barred], spreads[barred], fmt="none",
+                          ecolor=look["color"])
         drawn.append(means)
+    _vertical_axis(axes, panel, np.concatenate(drawn))
+
+
+def _vertical_axis(axes: Axes, panel: Panel, means: Array) -> None:
     if panel.zero:
         axes.axhline(0, color=style.BLACK, linewidth=0.8)
-    means = np.concatenate(drawn)
     means = means[np.isfinite(means)]
     if panel.logarithmic and means.size and means.min() > 0 and means.max() > 20 * means.min():
         axes.set_yscale("log")
+
+
+def _single_runs(groups: Groups, values: Array, kept: Array) -> tuple[Array, Array]:
+    """Return the values of the runs of some groups, and the places of their groups among these."""
+    places = np.full(len(groups), -1)
+    places[kept] = np.arange(kept.size)
+    at = places[groups.member]
+    drawn = (at >= 0) & np.isfinite(values)
+    return values[drawn], at[drawn]
 
 
 def _beside(axes: Axes, place: Array, share: float) -> Array:

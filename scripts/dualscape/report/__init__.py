@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ..reader import Result
 from ..study import Study
-from .result_page import result_page
-from .study_page import study_page
+from .of_result import result_page
+from .of_study import study_page
 
 __all__ = ["result_page", "study_page", "write_report"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from ..figures import Plot
 from ..files import File
 from .glossary import glossary
-from .markup import Html, anchor, details, element, figure, join, section, table
+from .markup import Html, anchor, details, element, figure, join, number, section, table
 
 STYLE = """
 :root { color-scheme: light dark; --text: #1c1e21; --soft: #5a6068; --back: #ffffff;
@@ -120,14 +120,12 @@ def closing(file: File) -> list[tuple[str, Html]]:
              for name, member in (("The original", "original"),
                                   ("The resolved", "resolved")) if f"deck/{member}" in file]
     source = file.provenance
-    rows: Mapping[str, object] = {
+    rows: Mapping[str, str] = {
         "code version": source.code_version, "commit": source.git_commit,
-        "sources changed since the commit": source.git_dirty,
-        "libraries": ", ".join(source.library_versions), "MPI ranks": source.ranks,
-        "BLAS threads a rank": source.threads, "seed": source.seed, "date": source.date,
-        "host": source.host, "command line": source.command_line,
-        "layout version": ".".join(map(str, file.version))}
-    provenance = table("Where the numbers come from", ("what", "value"),
-                       [(name, str(value) if not isinstance(value, bool) else value)
-                        for name, value in rows.items()])
+        "sources changed since the commit": number(source.git_dirty),
+        "libraries": ", ".join(source.library_versions), "MPI ranks": str(source.ranks),
+        "BLAS threads a rank": str(source.threads), "seed": str(source.seed),
+        "seconds": number(source.seconds), "date": source.date, "host": source.host,
+        "command line": source.command_line, "layout version": ".".join(map(str, file.version))}
+    provenance = table("Where the numbers come from", ("what", "value"), rows.items())
     return [("Deck", join(decks)), ("Provenance", provenance), ("Glossary", glossary())]

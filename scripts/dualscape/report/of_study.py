@@ -12,6 +12,8 @@ from ..study import DONE, Study
 from .markup import Html, cards, element, join, number, table
 from .page import closing, figures, origin, page
 
+MOST_FIGURES = 24
+
 _PARTS = (("matched gap", "matched_gap"), (Html("ΔL<sub>s</sub>, sharp"), "sharp_contribution"),
           (Html("ΔL<sub>f</sub>, flat"), "flat_contribution"))
 _LOSSES = (("training loss", "train_loss"), ("test loss", "test_loss"),
@@ -38,7 +40,7 @@ def study_page(study: Study) -> str:
             *origin(study)]
     sections = [("Runs by status", _status(study)), ("Not done", _failures(study)),
                 ("Means over the repeats", _means(study)),
-                ("Figures", figures(study_plots(study))), ("All runs", _runs(study))]
+                ("Figures", _figures(study)), ("All runs", _runs(study))]
     return page(title, lead, [*sections, *closing(study)])
 
 
@@ -65,6 +67,14 @@ def _failures(study: Study) -> Html:
 def _point(parameters: dict[str, Sequence[object]], row: int) -> str:
     return ", ".join(f"{key} = {number(values[row].item())}"
                      for key, values in parameters.items()) or "–"
+
+
+def _figures(study: Study) -> Html:
+    plots = study_plots(study)
+    rest = [plot.name for plot in plots[MOST_FIGURES:]]
+    note = element("p", f"{len(rest)} more figures are made by 'python3 -m dualscape figures': "
+                   f"{', '.join(rest)}.") if rest else ""
+    return join([figures(plots[:MOST_FIGURES]), note])
 
 
 def _means(study: Study) -> Html:
