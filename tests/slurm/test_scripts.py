@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from decks import write_data, write_deck
@@ -41,7 +42,11 @@ class Bench:
                             "PATH": f"{self.stand_ins}:{os.environ['PATH']}"}
         write_data(folder / "data.h5")
         write_deck(folder / "deck.toml", title=HARMFUL)
-        write_site(folder / "site.toml")
+        self.site()
+
+    def site(self, **keys: Any) -> None:
+        """Write the site file, with a program that finds no fault with a deck."""
+        write_site(self.folder / "site.toml", **{"program": "true", **keys})
 
     def do(self, name: str, what: str) -> None:
         """Let a stand-in do something, in bash."""
@@ -97,7 +102,7 @@ def test_the_program_gets_every_word_as_it_was_given(bench: Bench) -> None:
     (bench.stand_ins / "init").mkdir()
     (bench.stand_ins / "init/bash").write_text('module() { printf "%s\\0" "$@" $\'\\n\\0\' >>"$STAND_INS/module.calls"; }')
     bench.environment["MODULESHOME"] = str(bench.stand_ins)
-    write_site(bench.folder / "site.toml", environment=environment, modules=["gcc/12", HARMFUL.splitlines()[0]],
+    bench.site(environment=environment, modules=["gcc/12", HARMFUL.splitlines()[0]],
                launcher_options=["--distribution", "block; touch harm"], threads_per_rank=3)
     bench.do("srun", "; ".join(f'printf %s "${name}" >"$STAND_INS/{name}"' for name in [*environment, "OMP_NUM_THREADS"]))
     outcome = bench.submit("--set", f"title={json.dumps(HARMFUL)}", "--", "-eps_ncv", "40 `touch harm`")
@@ -107,7 +112,7 @@ def test_the_program_gets_every_word_as_it_was_given(bench: Bench) -> None:
     out = str(bench.folder / "out")
     (words,) = bench.calls("srun")
     assert words == ["--export=ALL", "--nodes=2", "--ntasks=2", "--cpus-per-task=3", "--kill-on-bad-exit=0", "--wait=60",
-                     "--distribution", "block; touch harm", PROGRAM, "run", f"{out}/slurm/deck.toml", "--set",
+                     "--distribution", "block; touch harm", "true", "run", f"{out}/slurm/deck.toml", "--set",
                      f"title={json.dumps(HARMFUL)}", "--set", "numerics.threads=3", "--output", out, "--resume", "--",
                      "-eps_ncv", "40 `touch harm`"]
     # Once where the deck is checked and once in the job.
@@ -144,7 +149,7 @@ def test_an_end_that_goes_on_in_another_try(bench: Bench, status: int) -> None:
 
 
 def test_tries_have_a_limit(bench: Bench) -> None:
-    write_site(bench.folder / "site.toml", tries=2)
+    bench.site(tries=2)
     bench.prepare_job(ends_with=5)
     outcome = bench.job(SLURM_RESTART_COUNT="2")
     assert outcome.code == 5 and "all 2 tries are used" in outcome.out, outcome
@@ -213,6 +218,7 @@ def test_a_signal_before_the_job_began_is_refused(bench: Bench) -> None:
 
 
 def test_a_wrong_deck_never_waits_in_the_queue(bench: Bench) -> None:
+    bench.site(program=PROGRAM)
     for words, said in ((["--set", "training.max_epoch=3"], "did you mean 'max_epochs'"),
                         (["--array", "2"], "has no [study]"),
                         (["--set", "numerics.threads=2"], "numerics.threads is 2 in the deck and threads_per_rank is 1")):
@@ -223,7 +229,7 @@ def test_a_wrong_deck_never_waits_in_the_queue(bench: Bench) -> None:
 
 
 def test_where_the_program_does_not_run_the_deck_is_not_checked_and_this_is_said(bench: Bench) -> None:
-    write_site(bench.folder / "site.toml", program="/nowhere/dualscape")
+    bench.site(program="/nowhere/dualscape")
     outcome = bench.submit()
     assert outcome.code == 0 and "the deck is not checked" in outcome.err and len(bench.calls("sbatch")) == 1, outcome
 

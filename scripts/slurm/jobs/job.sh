@@ -60,7 +60,7 @@ start_again() {
   [ "$restarts" -lt "$tries" ] ||
     leave "$status" "not started again: all $tries tries are used. Give the submit command again to continue."
   say "back to the queue, try $((restarts + 1)) of $tries"
-  trap '' TERM
+  trap - USR1 TERM
   scontrol requeue "$id" ||
     leave "$status" "this site does not let a job requeue itself. Give the submit command again to continue."
   # SLURM ends this script.

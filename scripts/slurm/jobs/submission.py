@@ -67,7 +67,7 @@ class Submission:
                 f"--ntasks-per-node={site.ranks_per_node}", f"--cpus-per-task={site.threads_per_rank}",
                 f"--time={site.time}", f"--signal=B:USR1@{site.signal_seconds}",
                 *([f"--partition={site.partition}"] if site.partition else []),
-                *([f"--array=0-{array - 1}"] if array else []), *site.sbatch, str(self.files / "job.sh")]
+                *([f"--array=1-{array}"] if array else []), *site.sbatch, str(self.files / "job.sh")]
 
     def collect_command(self, number: str) -> list[str]:
         """Return the sbatch command of the job that collects a study after the array `number`, however that ends."""
