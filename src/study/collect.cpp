@@ -1,14 +1,9 @@
 #include "dualscape/study/collect.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <map>
 #include <optional>
@@ -26,30 +21,6 @@ namespace {
 namespace format = h5::format;
 
 constexpr double no_value = std::numeric_limits<double>::quiet_NaN();
-
-/// Only one process at a time collects a study. An advisory lock on a file of its own.
-class CollectLock {
- public:
-  CollectLock(const StudyFolder& folder, Wait wait)
-      : descriptor_(::open(folder.collect_lock_file().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
-    if (descriptor_ < 0)
-      throw ComputationError(
-          fmt::format("cannot write '{}': {}", folder.collect_lock_file().string(), std::strerror(errno)));
-    int result = -1;
-    do result = ::flock(descriptor_, LOCK_EX | (wait == Wait::no ? LOCK_NB : 0));
-    while (result != 0 && errno == EINTR);
-    taken_ = result == 0 || errno != EWOULDBLOCK;
-  }
-  ~CollectLock() { ::close(descriptor_); }
-  CollectLock(const CollectLock&) = delete;
-  CollectLock& operator=(const CollectLock&) = delete;
-
-  bool taken() const { return taken_; }
-
- private:
-  int descriptor_;
-  bool taken_ = false;
-};
 
 /// All values of one name, over the runs.
 using Values = std::vector<double>;
@@ -196,7 +167,8 @@ void add_results(h5::OutputFile& file, const Plan& plan, const Table& table) {
 }  // namespace
 
 void collect(const StudyFolder& folder, const Plan& plan, const std::string& command_line, Wait wait) {
-  const CollectLock lock(folder, wait);
+  // Only one process at a time collects a study.
+  const FileLock lock(folder.collect_lock_file(), wait);
   if (!lock.taken()) return;
   const Table table = read_runs(folder, plan);
   const Comm self(MPI_COMM_SELF);

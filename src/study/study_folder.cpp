@@ -73,6 +73,8 @@ void StudyFolder::prepare(const std::string& deck_original_now, const std::strin
   }
   fs::create_directories(runs(), error);
   if (error) throw ComputationError(fmt::format("cannot write '{}': {}", runs().string(), error.message()));
+  // Parts that start at the same moment would write the same files under the same temporary names.
+  const FileLock lock(collect_lock_file(), Wait::yes);
   if (force || !fs::exists(deck_original())) write_file(deck_original(), deck_original_now);
   if (force || !fs::exists(deck_resolved())) write_file(deck_resolved(), deck_resolved_now);
 }
@@ -101,6 +103,20 @@ StudyFolder::Standing StudyFolder::standing(Index run) const {
   }
   if (FolderLock::is_held(folder.path())) return {RunState::running, ""};
   return {RunState::interrupted, "its process is gone"};
+}
+
+FileLock::FileLock(const fs::path& file, Wait wait)
+    : descriptor_(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
+  if (descriptor_ < 0)
+    throw ComputationError(fmt::format("cannot write '{}': {}", file.string(), std::strerror(errno)));
+  int result = -1;
+  do result = ::flock(descriptor_, LOCK_EX | (wait == Wait::no ? LOCK_NB : 0));
+  while (result != 0 && errno == EINTR);
+  taken_ = result == 0 || errno != EWOULDBLOCK;
+}
+
+FileLock::~FileLock() {
+  ::close(descriptor_);
 }
 
 StudyLock::StudyLock(const StudyFolder& folder, Share share) {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import shutil
 import signal
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import results
 from decks import write_deck
 from gate import Gate
-from program import Program, check_failure
+from program import Program, check_failure, check_success
 
 FILES = ["deck.original", "deck.resolved", "log", "result.h5", "status"]
 
@@ -208,3 +209,14 @@ class TestFullDisk:
 def test_the_folder_of_a_run_can_be_copied(program: Program, out: Path) -> None:
     shutil.copytree(out, program.folder / "copy")
     assert "matched pairs" in program.succeed("info", "copy/result.h5").out
+
+
+def test_parts_of_a_study_may_start_at_the_same_moment(program: Program, pool: Executor) -> None:
+    write_deck(program.folder / "deck.toml", training={"max_epochs": 1}, spectrum=None, duality=None,
+               study={"repeats": 3, "axes": []})
+    for attempt in range(5):
+        parts = [pool.submit(program, "study", "deck.toml", "--output", f"out{attempt}", "--part", f"{part}/3")
+                 for part in (1, 2, 3)]
+        for part in parts:
+            check_success(part.result())
+        assert len(list((program.folder / f"out{attempt}/runs").glob("*/result.h5"))) == 3

@@ -6,12 +6,10 @@
 
 namespace dualscape::study {
 
-/// What to do while another process collects the same study: let it, or collect after it.
-enum class Wait { no, yes };
-
 /// Makes study.h5 of what the run folders hold now: one row a run, whatever its state. Layout: the format
 /// table (h5/format.hpp). Replaces an earlier file at once. Throws DataError when a result cannot be read or
-/// is of another version, ComputationError when the file cannot be written. Not collective.
+/// is of another version, ComputationError when the file cannot be written. While another process collects
+/// the same study, lets it, or collects after it. Not collective.
 void collect(const StudyFolder& folder, const Plan& plan, const std::string& command_line, Wait wait);
 
 }  // namespace dualscape::study

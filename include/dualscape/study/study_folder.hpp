@@ -50,6 +50,26 @@ class StudyFolder {
   std::filesystem::path path_;
 };
 
+/// Whether to wait for a lock that another process has.
+enum class Wait { no, yes };
+
+/// An advisory lock on a file of its own, for something short; ends with the process, however that ends.
+class FileLock {
+ public:
+  /// Throws ComputationError when the file cannot be written.
+  FileLock(const std::filesystem::path& file, Wait wait);
+  ~FileLock();
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+
+  /// Whether this process has the lock, or the file system has none.
+  bool taken() const { return taken_; }
+
+ private:
+  int descriptor_;
+  bool taken_ = false;
+};
+
 /// Keeps studies apart that would work on the same runs: the whole study is for one alone, parts of it may go
 /// side by side. An advisory lock on a file, which ends with the process, however that ends. Move-only.
 class StudyLock {
