@@ -42,6 +42,22 @@ std::string losses(const InputFile& file) {
       value("train_loss"), value("train_accuracy"), value("test_loss"), value("test_accuracy"), value("gap"));
 }
 
+/// What else is known of a block's curvature.
+std::string estimates(const InputFile& file, const std::string& group) {
+  std::string text;
+  for (const auto& [holder, how] : {std::pair{group, "Hutch++"}, {group + "/density", "density"}}) {
+    if (!file.exists(holder) || !file.has_attribute(holder, "trace")) continue;
+    const auto value = [&, &at = holder](const char* name) { return file.attribute_real(at, name); };
+    text += fmt::format("  trace {:.6g} +- {:.1e}, |H|_F {:.6g} +- {:.1e} ({})\n", value("trace"),
+                        value("trace_error"), value("frobenius"), value("frobenius_error"), how);
+  }
+  if (file.exists(group + "/ntk"))
+    if (const auto kernel = file.read_doubles(group + "/ntk/eigenvalues"); !kernel.empty())
+      text += fmt::format("  tangent kernel: {} eigenvalues from {:.6g} to {:.6g}\n", kernel.size(),
+                          kernel.front(), kernel.back());
+  return text;
+}
+
 std::string spectrum(const InputFile& file, const std::string& block) {
   const std::string group = "spectrum/" + block;
   const auto values = file.read_doubles(group + "/eigenvalues");
@@ -51,14 +67,15 @@ std::string spectrum(const InputFile& file, const std::string& block) {
                   file.attribute_text(group, "operator"), file.attribute_integer(group, "converged"),
                   file.attribute_integer(group, "requested"), file.attribute_text(group, "which"),
                   file.attribute_integer(group, "matvecs"), file.attribute_real(group, "seconds"));
-  if (values.empty()) return text;
+  if (values.empty()) return text + estimates(file, group);
   double worst = 0;
   for (double residual : residuals) worst = std::max(worst, residual);
   const double scale = file.attribute_real(group, "norm_estimate");
   return text +
          fmt::format("  from {:.6g} to {:.6g}; worst residual {:.1e} |H|, orthogonality defect {:.1e}\n",
                      values.front(), values.back(), scale > 0 ? worst / scale : 0.0,
-                     file.attribute_real(group, "orthogonality_defect"));
+                     file.attribute_real(group, "orthogonality_defect")) +
+         estimates(file, group);
 }
 
 std::string duality(const InputFile& file, const std::string& layer) {

@@ -113,6 +113,19 @@ def _spectrum(spectrum: Spectrum) -> list[str]:
                   f"{uncertain} zero within their bounds, {clustered} in clusters",
                   f"  worst residual {residual:.1e} |H|, value bound {bound:.1e} |H|, "
                   f"angle bound {spectrum.angle_bounds.max():.1e}"]
+    return lines + _estimates(spectrum)
+
+
+def _estimates(spectrum: Spectrum) -> list[str]:
+    lines = []
+    for holder, how in ((spectrum, "Hutch++"), (spectrum.density, "density")):
+        if holder is not None and holder.trace is not None:
+            lines.append(f"  trace {holder.trace:.6g} +- {holder.trace_error:.1e}, |H|_F "
+                         f"{holder.frobenius:.6g} +- {holder.frobenius_error:.1e} ({how})")
+    if spectrum.ntk is not None and spectrum.ntk.eigenvalues.size:
+        kernel = spectrum.ntk.eigenvalues
+        lines.append(f"  tangent kernel: {kernel.size} eigenvalues from {kernel[0]:.6g} to "
+                     f"{kernel[-1]:.6g}")
     return lines
 
 

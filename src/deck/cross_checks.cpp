@@ -113,6 +113,9 @@ class CrossCheck {
       complain("spectrum.operator",
                "cannot be \"fisher\" with network.loss = \"softmax-mse\", which is no log-likelihood; "
                "\"gauss-newton\" and \"empirical-fisher\" can");
+    check_enough("spectrum.density_probes", spectrum.density_probes, 2, "vectors, for error bars");
+    check_enough("spectrum.trace_products", spectrum.trace_products, 6, "products");
+    check_enough("spectrum.diagonal_products", spectrum.diagonal_products, 2, "products, for error bars");
     if (!sound("spectrum.block") || !names_known()) return;
     const auto& block = spectrum.block;
     if (block.empty()) complain("spectrum.block", "must name at least one layer");
@@ -127,6 +130,12 @@ class CrossCheck {
       if (!seen.insert(block[i].substr(0, block[i].find('+'))).second)
         complain(path, fmt::format("names the layer of \"{}\" again", block[i]));
     }
+  }
+
+  /// A number that is zero for nothing, and otherwise has a least value.
+  void check_enough(const char* path, Index value, Index least, const char* what) {
+    if (sound(path) && value > 0 && value < least)
+      complain(path, fmt::format("must be 0 or at least {} {}, found {}", least, what, value));
   }
 
   std::string block_path(std::size_t i) const {

@@ -144,7 +144,39 @@ Table<Spectrum> spectrum_keys() {
             .unit = "eigenpairs"})
       .key("tolerance", &Spectrum::tolerance,
            {.help = "Largest residual |H v - lambda v| of an eigenpair, relative to the norm |H|.",
-            .limits = above(0)});
+            .limits = above(0)})
+      .key("density_probes", &Spectrum::density_probes,
+           {.help = "Random vectors behind the density of the eigenvalues (stochastic Lanczos quadrature); "
+                    "their differences give its error bars, which some thirty make reliable. 0: no density; "
+                    "otherwise "
+                    "at least 2.",
+            .limits = at_least(0),
+            .unit = "vectors"})
+      .key("density_steps", &Spectrum::density_steps,
+           {.help = "Lanczos steps of each of these, with full reorthogonalisation: density_probes x "
+                    "density_steps products.",
+            .limits = at_least(2),
+            .unit = "steps"})
+      .key("density_width", &Spectrum::density_width,
+           {.help = "Width of the peak that a node of the quadrature becomes, relative to its distance from "
+                    "zero.",
+            .limits = above(0)})
+      .key(
+          "trace_products", &Spectrum::trace_products,
+          {.help = "Products for the trace and the Frobenius norm (Hutch++); exact with as many as the block "
+                   "has parameters. 0: none; otherwise at least 6.",
+           .limits = at_least(0),
+           .unit = "products"})
+      .key("diagonal_products", &Spectrum::diagonal_products,
+           {.help = "Products for the diagonal: exact with as many as the block has parameters, otherwise a "
+                    "mean over random signs with its error. 0: none; otherwise at least 2.",
+            .limits = at_least(0),
+            .unit = "products"})
+      .key("ntk", &Spectrum::ntk,
+           {.help = "Largest eigenvalues of the neural tangent kernel J J^T, J the Jacobian of all analysed "
+                    "samples' logits in the block; to `tolerance`. 0: none.",
+            .limits = at_least(0),
+            .unit = "eigenvalues"});
 }
 
 Table<Duality> duality_keys() {

@@ -58,7 +58,7 @@ HDF5, and at the end the file of a study. This page is made from the table that 
 - The attribute `filetype` of the file says what it is: `{}`, `{}` or `{}`; `version` is [{}, {}]. Under one major version entries are only added.
 - Every dataset has the attributes `units` and `description`.
 - A name in angle brackets stands for a name of the deck. An attribute is written `object@name`; the file's own begin with `@`.
-- Dimensions: N selected training samples, T selected test samples, C classes, E evaluations, K pairs, M weights of a block, m computed eigenpairs, q clusters of them, `out` and `in` the widths of a layer, L libraries; in a study R runs, A axes, V values of an axis.
+- Dimensions: N selected training samples, T selected test samples, C classes, E evaluations, K pairs, M weights of a block, m computed eigenpairs, q clusters of them, v random vectors, s Lanczos steps, g points of a grid, t eigenvalues of the tangent kernel, `out` and `in` the widths of a layer, L libraries; in a study R runs, A axes, V values of an axis.
 - Units: `loss` is the unit of the loss function (nats for cross-entropy), `weight` that of the weights, `operator` that of an operator's values (loss for `gap`, weight^2 for dual weights, loss^2/weight^2 for secants), `input` that of the samples in their source, `1` a pure number.
 - Positions count from 0.
 )";

@@ -15,21 +15,10 @@
 #include "dualscape/operators/block.hpp"
 #include "dualscape/operators/curvature.hpp"
 #include "dualscape/operators/layer_hessian.hpp"
+#include "samples.hpp"
 
 namespace dualscape::study {
 namespace {
-
-Lanes lanes_for(Index samples, const deck::Numerics& numerics) {
-  return Lanes(samples, numerics.lanes > 0 ? numerics.lanes : Lanes::automatic(samples));
-}
-
-/// The samples an analysis counts: with label noise, the correctly labelled ones.
-template <class Real>
-Samples<Real> analysed(const Comm& comm, const data::SampleSet& set, const deck::Config& config) {
-  const auto positions = data::correct_positions(set);
-  return data::make_samples<Real>(comm, set, positions, lanes_for(std::ssize(positions), config.numerics),
-                                  config.data.scale);
-}
 
 /// The single layer a block consists of, whose Hessian has an assembly of its own; -1 for any other block.
 Index single_layer(const nn::Network& network, const nn::BlockLayout& block) {

@@ -273,6 +273,7 @@ void write_result(const Comm& comm, const std::filesystem::path& path, const nn:
     const std::string group = "spectrum/" + operators::block_name(origin.config.spectrum->block);
     add_spectrum(file, comm, group, *result.spectrum, origin.config.output.eigenvectors);
     file.attribute(group, "operator", std::string(name_of(origin.config.spectrum->curvature)));
+    add_summary(file, comm, group, result.summary);
   }
   for (const LayerDuality& layer : result.dualities) add_duality(file, comm, result, layer, origin.config);
   file.commit(durability);

@@ -53,6 +53,7 @@ Start prepare(const Comm& comm, const deck::Config& config, data::Cache* cache) 
   check_labels(data, config);
   nn::Network network = make_network(config.network, data);
   check_spectrum(network, config);
+  check_summary(network, data, config);
   auto parameters = config.network.weights.empty()
                         ? network.initial_parameters(config.seed, config.network.init_scale)
                         : load_weights(comm, network, config.network.weights);
@@ -119,6 +120,10 @@ class Chain {
     during("the evaluation", [&] { measure(network, data, result); });
     if (config_.spectrum)
       during("the search for eigenpairs", [&] { result.spectrum = find(network, data, result.parameters); });
+    if (config_.spectrum)
+      during("the summary of the curvature", [&] {
+        result.summary = summarise_curvature(comm_, network, result.parameters, data, config_, log_);
+      });
     stop_point(comm_, "after the spectrum");
     if (config_.duality) during("the decomposition", [&] { decompose(network, data, result); });
     stop_point(comm_, "before the result was written");
@@ -134,6 +139,7 @@ class Chain {
           "only {} of {} eigenpairs converged to spectrum.tolerance = {:g} ({}); what was found is in '{}'",
           result.spectrum->converged(), result.spectrum->requested, config_.spectrum->tolerance,
           result.spectrum->reason, folder_.result().string()));
+    require_complete(result.summary);
     return quick ? Ended::unsettled : Ended::settled;
   }
 

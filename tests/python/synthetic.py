@@ -93,6 +93,8 @@ def result(shape: tuple[int, int] = (6, 5), count: int | None = None, pairs: int
     contents.datasets["model/dense2/weight"] = random.normal(size=shape)
     _add_training(contents, epochs)
     _add_spectrum(contents, random, basis, count)
+    _add_summary(contents, np.random.default_rng(2),
+                 contents.datasets["spectrum/dense2/eigenvalues"])
     _add_duality(contents, random, basis, count, pairs, sharp)
     return contents
 
@@ -149,6 +151,38 @@ def _add_spectrum(contents: Contents, random: np.random.Generator, basis: Array,
         requested=count, converged=count, reason="dense solver", matvecs=2 * count, seconds=1.25,
         check_matvecs=0, upper=count, cluster_cut=False,
         orthogonality_defect=3e-15, symmetry_defect=2e-16, norm_estimate=0.3)
+
+
+def _add_summary(contents: Contents, random: np.random.Generator, values: Array) -> None:
+    """Add density, trace, diagonal and tangent kernel; the eigenvalues are the density's nodes."""
+    size, group = values.size, "spectrum/dense2"
+    scale = 1e-4 * np.abs(values).max() or 1.0
+    grid = scale * np.sinh(np.linspace(-12, 12, 400))
+    nodes = np.sort(np.tile(values, (4, 1)), axis=1)
+    weights = random.dirichlet(np.full(size, 3.0), 4)
+    deviation = 0.3 * np.hypot(nodes, scale)[..., None]
+    peaks = np.exp(-((grid - nodes[..., None]) / deviation)**2 / 2) / deviation / np.sqrt(2 * np.pi)
+    each = np.einsum("vs,vsg->vg", weights, peaks)
+    contents.datasets.update({
+        f"{group}/density/grid": grid, f"{group}/density/density": each.mean(axis=0),
+        f"{group}/density/error": each.std(axis=0) / np.sqrt(3),
+        f"{group}/density/nodes": nodes, f"{group}/density/weights": weights,
+        f"{group}/diagonal": random.random(size), f"{group}/diagonal_error": np.zeros(size)})
+    contents.set_attributes(f"{group}/density", trace=0.41, trace_error=0.02, frobenius=0.33,
+                            frobenius_error=0.01, width=0.3, linear_scale=float(scale),
+                            matvecs=4 * size)
+    contents.set_attributes(group, trace=0.405, trace_error=1e-4, frobenius=0.331,
+                            frobenius_error=1e-5, trace_matvecs=24, diagonal_exact=True,
+                            diagonal_matvecs=size)
+    singular = np.geomspace(30, 1, 5)
+    contents.datasets.update({
+        f"{group}/ntk/eigenvalues": singular**2, f"{group}/ntk/value_bounds": np.full(5, 1e-7),
+        f"{group}/ntk/singular_values": singular,
+        f"{group}/ntk/singular_value_bounds": np.full(5, 1e-9),
+        f"{group}/ntk/right_residuals": np.full(5, 1e-10),
+        f"{group}/ntk/left_residuals": np.full(5, 2e-10)})
+    contents.set_attributes(f"{group}/ntk", requested=5, converged=5, reason="converged",
+                            matvecs=60, check_matvecs=22, seconds=0.125)
 
 
 def _add_duality(contents: Contents, random: np.random.Generator, basis: Array, count: int,

@@ -18,8 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from numpy.typing import NDArray
 
-NAMES = ["training", "spectrum-dense2", "contributions-dense2", "bounds-dense2",
-         "determinants-dense2", "sizes-dense2", "intervals-dense2", "classes-dense2",
+NAMES = ["training", "spectrum-dense2", "density-dense2", "contributions-dense2",
+         "bounds-dense2", "determinants-dense2", "sizes-dense2", "intervals-dense2",
+         "classes-dense2",
          "clusters-dense2", "operators-dense2", "gap-operator-dense2", "co-spectrum-dense2",
          "confusion-dense2", "confusion-gap-dense2"]
 
@@ -122,6 +123,36 @@ class TestSpectrum:
         with Result(contents.write(tmp_path / "result.h5")) as result:
             above = figures.spectrum(result.spectra["dense2"]).axes[0]
         assert entries(above) == [label]
+
+
+class TestDensity:
+    def test_shows_shares_per_e_fold_with_errors_and_eigenvalues(self, result: Result) -> None:
+        spectrum = result.spectra["dense2"]
+        found = spectrum.density
+        axes = figures.density(spectrum).axes[0]
+        stretch = np.hypot(found.grid, found.linear_scale)
+        np.testing.assert_array_equal(points(axes, ["density"]),
+                                      np.column_stack([found.grid, found.density * stretch]))
+        np.testing.assert_array_equal(points(axes, ["eigenvalues computed"])[:, 0],
+                                      np.sort(spectrum.eigenvalues))
+        band = axes.collections[0].get_paths()[0].vertices
+        assert band[:, 1].max() == ((found.density + found.error) * stretch).max()
+        # Areas on this axis are shares: the whole is 1.
+        spacing = np.diff(np.arcsinh(found.grid / found.linear_scale)).mean()
+        assert np.sum(points(axes, ["density"])[:, 1]) * spacing == pytest.approx(1, rel=1e-6)
+        assert entries(axes) == ["standard error", "density", "eigenvalues computed"]
+        assert "0" in [text.get_text() for text in axes.get_xticklabels()]
+
+    def test_is_left_out_where_there_is_none(self, contents: synthetic.Contents,
+                                             tmp_path: Path) -> None:
+        contents.remove("spectrum/dense2/density")
+        contents.remove("spectrum/dense2/ntk")
+        del contents.datasets["spectrum/dense2/diagonal"]
+        del contents.attributes["spectrum/dense2", "trace"]
+        with Result(contents.write(tmp_path / "less.h5")) as result:
+            spectrum = result.spectra["dense2"]
+            assert (spectrum.density, spectrum.ntk, spectrum.diagonal, spectrum.trace) == (None,) * 4
+            assert drawn(result) == [name for name in NAMES if name != "density-dense2"]
 
 
 class TestContributions:
@@ -265,7 +296,8 @@ class TestSaving:
         contents.remove("training")
         contents.remove("duality")
         with Result(contents.write(tmp_path / "result.h5")) as result:
-            assert figures.save_all(result, tmp_path) == [tmp_path / "spectrum-dense2.png"]
+            names = [path.name for path in figures.save_all(result, tmp_path)]
+        assert names == ["spectrum-dense2.png", "density-dense2.png"]
 
     @pytest.mark.parametrize("change", [
         lambda contents: contents.datasets.update(

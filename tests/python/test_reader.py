@@ -21,6 +21,8 @@ def reader_of(result: Result, group: str) -> Any:
     return {"/": result.provenance, "data": result.data, "model/dense1": result.model["dense1"],
             "model/dense2": result.model["dense2"], "training": result.training,
             "loss": result.losses, "spectrum/dense2": result.spectra["dense2"],
+            "spectrum/dense2/density": result.spectra["dense2"].density,
+            "spectrum/dense2/ntk": result.spectra["dense2"].ntk,
             "duality/dense2": result.dualities["dense2"],
             "duality/dense2/directions": result.dualities["dense2"].directions,
             "duality/dense2/operators/gap": result.dualities["dense2"].operators["gap"],

@@ -152,6 +152,9 @@ CASES: dict[str, tuple[int, Callable[[Path], None], dict[str, Any], str]] = {
                    "the last layer 'dense3' has 4 units, but the data have 3 classes"),
     "count-beyond-block": (2, nothing, deck(spectrum={"count": 43}),
                            "spectrum.count = 43 is larger than the block (42 parameters)"),
+    "too-many-of-the-kernel": (2, nothing, deck(spectrum={"ntk": 43}),
+                               "spectrum.ntk = 43 is more eigenvalues than the tangent kernel has that are not zero: "
+                               "at most the smaller of 720 logits (240 samples x 3 classes) and the block's 42 parameters"),
     "both-beyond-block": (2, nothing, deck(spectrum={"count": 22, "which": "both"}),
                           "spectrum.count = 22 at both ends is more than the block has (42 parameters)"),
     "all-beyond-limit": (2, nothing, deck(spectrum={"which": "all"}, numerics={"dense_limit": 41}),

@@ -74,6 +74,12 @@ struct Spectrum {
   Which which = Which::largest;
   Index count = 50;
   double tolerance = 1e-8;
+  Index density_probes = 0;  ///< 0: no density
+  Index density_steps = 80;
+  double density_width = 0.05;
+  Index trace_products = 0;     ///< 0: no trace
+  Index diagonal_products = 0;  ///< 0: no diagonal
+  Index ntk = 0;                ///< eigenvalues of the tangent kernel; 0: none
 
   bool operator==(const Spectrum&) const = default;
 };

@@ -6,6 +6,7 @@
 
 #include "dualscape/h5/output.hpp"
 #include "dualscape/study/analysis.hpp"
+#include "dualscape/study/curvature_summary.hpp"
 #include "dualscape/train/trainer.hpp"
 
 /// What a run found, and its ways into and out of files. Layout: the format table (h5/format.hpp).
@@ -16,6 +17,7 @@ struct Result {
   std::optional<train::History> history;
   Losses losses;
   std::optional<spectrum::Spectrum> spectrum;
+  CurvatureSummary summary;
   std::vector<LayerDuality> dualities;  ///< empty without [duality]
 };
 

@@ -7,6 +7,7 @@ file has the data for; `catalogue` gathers the lists.
 from .accounts import classes, intervals, layers
 from .catalogue import UnknownFigure, all_plots, result_plots, save, save_all
 from .cluster_sums import clusters
+from .densities import density
 from .prediction_changes import confusion, confusion_gap
 from .two_determinants import determinants, sizes
 from .directions import bounds, contributions
@@ -18,6 +19,6 @@ from .plot import Plot
 from .studies import correlations, curves, study_plots
 
 __all__ = ["Plot", "UnknownFigure", "all_plots", "bounds", "classes", "clusters", "co_spectrum",
-           "confusion", "confusion_gap", "contributions", "correlations", "curves", "determinants",
-           "gap_operator", "intervals", "layers", "operators", "result_plots", "save", "save_all",
-           "second_order", "sizes", "spectrum", "study_plots", "training"]
+           "confusion", "confusion_gap", "contributions", "correlations", "curves", "density",
+           "determinants", "gap_operator", "intervals", "layers", "operators", "result_plots",
+           "save", "save_all", "second_order", "sizes", "spectrum", "study_plots", "training"]

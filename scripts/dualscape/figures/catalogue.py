@@ -8,8 +8,8 @@ from pathlib import Path
 from .. import style
 from ..reader import Result
 from ..study import Study
-from . import (accounts, cluster_sums, directions, eigenpairs, history, order_accounts,
-               prediction_changes, two_determinants, weight_space)
+from . import (accounts, cluster_sums, densities, directions, eigenpairs, history,
+               order_accounts, prediction_changes, two_determinants, weight_space)
 from .plot import Plot
 from .studies import study_plots
 
@@ -39,7 +39,7 @@ def result_plots(result: Result) -> list[Plot]:
     """
     plots = [] if result.training is None else history.plots(result.training)
     for spectrum in result.spectra.values():
-        plots += eigenpairs.plots(spectrum)
+        plots += eigenpairs.plots(spectrum) + densities.plots(spectrum)
     labels = result.data.classes
     plots += accounts.plots_of_layers(result.dualities)
     for duality in result.dualities.values():

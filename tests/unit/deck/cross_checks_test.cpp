@@ -64,6 +64,21 @@ TEST(Classes, AreDistinct) {
               ElementsAre("deck.toml:6: key 'data.classes[2]' repeats class 4"));
 }
 
+TEST(Estimates, TakeEnoughProductsForTheirErrors) {
+  const auto spectrum = [&](const std::string& more) {
+    return with("[spectrum]\nblock = 'dense1'\n" + more);
+  };
+  EXPECT_THAT(spectrum("density_probes = 2\ntrace_products = 6\ndiagonal_products = 2\n"), IsEmpty());
+  EXPECT_THAT(spectrum("density_probes = 0\ntrace_products = 0\ndiagonal_products = 0\n"), IsEmpty());
+  EXPECT_THAT(spectrum("density_probes = 1\ntrace_products = 5\ndiagonal_products = 1\n"),
+              ElementsAre("deck.toml:7: key 'spectrum.density_probes' must be 0 or at least 2 vectors, for "
+                          "error bars, found 1",
+                          "deck.toml:8: key 'spectrum.trace_products' must be 0 or at least 6 products, "
+                          "found 5",
+                          "deck.toml:9: key 'spectrum.diagonal_products' must be 0 or at least 2 products, "
+                          "for error bars, found 1"));
+}
+
 TEST(Block, NamesLayersOfTheNetwork) {
   const auto block = [](const std::string& value) { return with("[spectrum]\nblock = " + value + "\n"); };
   EXPECT_THAT(block("'dense1'"), IsEmpty());

@@ -3,6 +3,7 @@
 
 #include "dense_curvature.hpp"
 #include "dualscape/base/error.hpp"
+#include "dualscape/operators/jacobian.hpp"
 #include "dualscape/operators/layer_hessian.hpp"
 #include "support/dense_operator.hpp"
 #include "support/error_of.hpp"
@@ -168,6 +169,26 @@ TEST(Parallel, AProductIsOneExchangeEachWay) {
   expect_one_exchange_each_way<float>();
 }
 
+TEST(Parallel, AJacobiansProductIsAGatherAndItsTransposesASum) {
+  const Comm comm(MPI_COMM_WORLD);
+  const NetworkProblem problem(Activation::tanh, Loss::cross_entropy, true);
+  const auto linearisation = problem.linearisation(comm);
+  const Jacobian<double> jacobian(linearisation, select_block(problem.network, {"all"}));
+  Matrix<double> parameters(4, jacobian.domain().count(comm.rank()));
+  Matrix<double> logits(4, jacobian.range().count(comm.rank()));
+  const int exchanges = comm.size() > 1 ? 1 : 0;
+  calls = {};
+  jacobian.apply(parameters.view(), logits.view());
+  EXPECT_EQ(calls.allgatherv, exchanges);
+  EXPECT_EQ(calls.alltoallv, 0);
+  EXPECT_EQ(calls.others, 1);  // how it went on the other ranks
+  calls = {};
+  jacobian.apply_transpose(logits.view(), parameters.view());
+  EXPECT_EQ(calls.allgatherv, 0);
+  EXPECT_EQ(calls.alltoallv, exchanges);
+  EXPECT_EQ(calls.others, 0);
+}
+
 TEST(Parallel, ATileThatFailsOnOneRankFailsOnEveryRank) {
   const Comm comm(MPI_COMM_WORLD);
   const NetworkProblem problem(Activation::tanh, Loss::cross_entropy, true);
@@ -190,8 +211,12 @@ TEST(Parallel, ATileThatFailsOnOneRankFailsOnEveryRank) {
     // The operator is as good as new afterwards.
     EXPECT_THAT(product(*op, v).entries(), ::testing::ElementsAreArray(before.entries()));
   }
+  const Jacobian<double> jacobian(linearisation, block);
+  const auto u = normal_matrix(2, jacobian.range().size(), 64);
   *broken = true;
   EXPECT_THAT(error_of<DataError>([&] { mean_gradient(linearisation, block); }), HasSubstr("lane 7"));
+  EXPECT_THAT(error_of<DataError>([&] { product(jacobian, v); }), HasSubstr("lane 7"));
+  EXPECT_THAT(error_of<DataError>([&] { product(jacobian, u, true); }), HasSubstr("lane 7"));
   EXPECT_THAT(error_of<DataError>([&] { assemble_layer_hessian(linearisation, 1, true); }),
               HasSubstr("lane 7"));
 }
