@@ -38,9 +38,14 @@ Pool::Pool(const Comm& world, const Plan& plan, const StudyFolder& folder, const
       groups_(world.size() / plan.study().ranks_per_run),
       group_number_(world.rank() / plan.study().ranks_per_run),
       group_(world.split(std::min(group_number_, groups_))),
-      queue_(world, std::ssize(order_)) {
+      queue_(world, std::ssize(order_), folder.path(),
+             {.number = std::min(group_number_, groups_), .of = std::max(1, groups_)}) {
   for (Index run : order_) whole_cost_ += costs_[static_cast<std::size_t>(run)];
   if (world.is_root()) progress_.emplace(log, "study", "runs", static_cast<double>(order_.size()));
+  if (!queue_.shared())
+    log.warning(
+        "ranks on different nodes cannot lock a file together: the runs are dealt out in turn, whoever is "
+        "free");
   world.barrier();
   start_ = Clock::now();
 }
@@ -78,7 +83,6 @@ PoolReport Pool::work() {
   const double empty_at = works() ? now() : HUGE_VAL;
   settle_some(true);
   set_stop_poll({});
-  // The others may be at work for long: waiting for them must leave the processor alone.
   PoolReport report;
   report.stopped = !world_.all_true(!stopped_ && !queue_.counts().stopped);
   const double until = -world_.max(-empty_at);

@@ -1,63 +1,136 @@
 #include "dualscape/study/queue.hpp"
 
-#include <algorithm>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <system_error>
 
 namespace dualscape::study {
+namespace {
 
-Queue::Queue(const Comm& comm, Index count) : count_(count) {
-  const MPI_Aint size = comm.is_root() ? slots * static_cast<MPI_Aint>(sizeof(Index)) : 0;
-  MPI_Win_allocate(size, sizeof(Index), MPI_INFO_NULL, comm.get(), &memory_, &window_);
+void require(bool done, const char* what) {
+  if (!done) throw std::system_error(errno, std::generic_category(), what);
+}
+
+int lock(int descriptor, int operation) {
+  int result = -1;
+  do result = ::flock(descriptor, operation);
+  while (result != 0 && errno == EINTR);
+  return result;
+}
+
+/// Whether all ranks share one memory. @note Collective
+bool on_one_node(const Comm& comm) {
+  MPI_Comm node = MPI_COMM_NULL;
+  MPI_Comm_split_type(comm.get(), MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+  int size = 0;
+  MPI_Comm_size(node, &size);
+  MPI_Comm_free(&node);
+  return comm.all_true(size == comm.size());
+}
+
+}  // namespace
+
+Queue::Queue(const Comm& comm, Index count, const std::filesystem::path& folder, Seat seat, Sharing sharing)
+    : count_(count), seat_(seat), shared_(sharing == Sharing::when_possible) {
+  if (shared_) open(comm, folder);
+  if (!shared_) own_.next = seat_.number;
+}
+
+void Queue::open(const Comm& comm, const std::filesystem::path& folder) {
+  const bool one_node = on_one_node(comm);
+  const std::filesystem::path memory = "/dev/shm";
+  std::string name;
   if (comm.is_root()) {
-    MPI_Win_lock(MPI_LOCK_EXCLUSIVE, 0, 0, window_);
-    std::fill_n(memory_, static_cast<int>(slots), Index{0});
-    MPI_Win_unlock(0, window_);
+    std::error_code ignored;
+    const bool in_memory = one_node && ::access(memory.c_str(), W_OK) == 0;
+    std::string pattern = ((in_memory ? memory : folder) / "dualscape-queue-XXXXXX").string();
+    descriptor_ = ::mkostemp(pattern.data(), O_CLOEXEC);
+    if (descriptor_ >= 0) {
+      file_ = name = std::filesystem::absolute(pattern, ignored).string();
+      const Counters zero;
+      if (::pwrite(descriptor_, &zero, sizeof zero, 0) != sizeof zero) name.clear();
+    }
   }
+  comm.broadcast(name);
+  if (!comm.is_root() && !name.empty()) descriptor_ = ::open(name.c_str(), O_RDWR | O_CLOEXEC);
+  shared_ = comm.all_true(descriptor_ >= 0 && !name.empty()) && locks_hold(comm);
+  // Where all have it open, the name is not needed, and nothing is left behind by whoever is killed.
+  if (one_node && !file_.empty()) {
+    ::unlink(file_.c_str());
+    file_.clear();
+  }
+}
+
+/// Whether rank 0's lock keeps every other rank out. @note Collective
+bool Queue::locks_hold(const Comm& comm) const {
+  bool good = true;
+  if (comm.is_root()) good = lock(descriptor_, LOCK_EX) == 0;
   comm.barrier();
-  MPI_Win_lock_all(MPI_MODE_NOCHECK, window_);
+  if (!comm.is_root()) good = ::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  good = comm.all_true(good);
+  lock(descriptor_, LOCK_UN);
+  return good;
 }
 
 Queue::~Queue() {
-  MPI_Win_unlock_all(window_);
-  MPI_Win_free(&window_);
+  if (descriptor_ >= 0) ::close(descriptor_);
+  if (!file_.empty()) ::unlink(file_.c_str());
 }
 
-Index Queue::add(Slot slot, Index value) {
-  Index before = 0;
-  MPI_Fetch_and_op(&value, &before, MPI_INT64_T, 0, slot, MPI_SUM, window_);
-  MPI_Win_flush(0, window_);
-  return before;
+template <class Change>
+auto Queue::locked(Change&& change) {
+  if (!shared_) return change(own_);
+  Counters counters;
+  require(lock(descriptor_, LOCK_EX) == 0, "the study's queue cannot be locked");
+  require(::pread(descriptor_, &counters, sizeof counters, 0) == sizeof counters,
+          "the study's queue cannot be read");
+  const auto answer = change(counters);
+  require(::pwrite(descriptor_, &counters, sizeof counters, 0) == sizeof counters,
+          "the study's queue cannot be written");
+  require(lock(descriptor_, LOCK_UN) == 0, "the study's queue cannot be unlocked");
+  return answer;
 }
 
 std::optional<Index> Queue::take() {
-  if (add(stopped, 0) != 0) return std::nullopt;
-  const Index position = add(next, 1);
-  return position < count_ ? std::optional(position) : std::nullopt;
+  return locked([this](Counters& counters) -> std::optional<Index> {
+    if (counters.stopped != 0 || counters.next >= count_) return std::nullopt;
+    const Index position = counters.next;
+    counters.next += shared_ ? 1 : seat_.of;
+    return position;
+  });
 }
 
 Queue::Counts Queue::counts() {
-  return {.done = add(done, 0),
-          .failed = add(failed, 0),
-          .weight = add(weight, 0),
-          .stopped = add(stopped, 0) != 0};
+  return locked([](const Counters& counters) {
+    return Counts{.done = counters.done,
+                  .failed = counters.failed,
+                  .weight = counters.weight,
+                  .stopped = counters.stopped != 0};
+  });
 }
 
-void Queue::finish(bool good, Index weight_of_it) {
-  add(good ? done : failed, 1);
-  add(weight, weight_of_it);
+void Queue::finish(bool good, Index weight) {
+  locked([&](Counters& counters) {
+    ++(good ? counters.done : counters.failed);
+    return counters.weight += weight;
+  });
 }
 
 bool Queue::due(Index now, Index interval) {
-  const Index last = add(last_due, 0);
-  if (now - last < interval) return false;
-  // Of those who come at the same moment the first finds `last`. A compare-and-swap would say so as well, but
-  // crashes in Open MPI 4.1 between ranks of one machine.
-  if (add(last_due, now - last) == last) return true;
-  add(last_due, last - now);
-  return false;
+  return locked([&](Counters& counters) {
+    const bool is_due = now - counters.last_due >= interval;
+    if (is_due) counters.last_due = now;
+    return is_due;
+  });
 }
 
 void Queue::stop() {
-  add(stopped, 1);
+  locked([](Counters& counters) { return counters.stopped = 1; });
 }
 
 }  // namespace dualscape::study

@@ -19,11 +19,11 @@ namespace {
 
 void check_ranks(const Comm& world, const deck::Study& study) {
   if (world.size() < study.ranks_per_run)
-    throw UsageError(fmt::format(
-        "study.ranks_per_run = {} needs that many ranks, but there {} {}: start more (mpirun -np {}), "
-        "or take fewer (--set study.ranks_per_run={})",
-        study.ranks_per_run, world.size() == 1 ? "is" : "are", world.size(), study.ranks_per_run,
-        world.size()));
+    throw UsageError(
+        fmt::format("study.ranks_per_run = {} needs that many ranks, but there {} {}: start more, "
+                    "or take fewer (--set study.ranks_per_run={})",
+                    study.ranks_per_run, world.size() == 1 ? "is" : "are", world.size(), study.ranks_per_run,
+                    world.size()));
 }
 
 /// How the chosen runs stand in the end.
@@ -193,7 +193,7 @@ std::string forecast_text(const Plan& plan, const Choice& choice, int ranks) {
       "at most {:.3g} operations, {:.3g} in the longest run: about {} in all at {:.1f} Gflop/s a rank; "
       "training that "
       "meets its stopping rule before training.max_epochs takes less\n"
-      "about {:.0f} MiB of memory a run\n",
+      "about {:.1f} MiB of memory a run\n",
       chosen.size(), plan.points().size(), plan.study().repeats, per_run, per_run == 1 ? "" : "s", groups,
       groups == 1 ? "" : "s", sum, longest, duration(all), rate / 1e9, bytes / (1 << 20));
 }
