@@ -43,7 +43,8 @@ def _reason(folder: Path) -> str:
     status = folder / "status"
     if status.is_file():
         words = status.read_text(encoding="utf-8", errors="replace").split("\n", 1)[0].strip()
-        return f": its run is '{words}'; see its log, 'dualscape run DECK --resume' goes on"
+        hint = "" if words.startswith("failed") else "; 'dualscape run DECK --resume' goes on"
+        return f": its run is '{words}'{hint}"
     if (folder / "runs").is_dir():
         return f": it looks like a study; 'dualscape collect {folder}' makes its study.h5"
     return "; expected the folder of 'dualscape run' or 'dualscape study'"

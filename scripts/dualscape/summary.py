@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .files import File
+from .groups import Statistics
 from .node import Array
 from .reader import Duality, Result, Spectrum
 from .study import Study
@@ -54,12 +55,19 @@ def summarise_study(study: Study) -> str:
         lines.append("  " + "".join(f"{name:<22}" for name in
                                     ("matched gap", "sharp", "flat", "done/runs")) + "point")
         for group in range(len(groups)):
-            cells = [f"{part.mean[group]:.5g} +- {part.error[group]:.2g}" for part in parts]
+            cells = [_mean(part, group) for part in parts]
             cells.append(f"{groups.done[group]}/{groups.done[group] + groups.left_out[group]}")
             point = ", ".join(f"{key} = {values[group]}" for key, values in groups.values.items())
-            lines.append("  " + "".join(f"{cell.replace('nan', '-'):<22}" for cell in cells)
+            lines.append("  " + "".join(f"{cell:<22}" for cell in cells)
                          + (point or "all"))
     return "\n".join(lines + _failures(study))
+
+
+def _mean(statistics: Statistics, group: int) -> str:
+    if statistics.count[group] == 0:
+        return "-"
+    error = f"{statistics.error[group]:.2g}" if statistics.count[group] > 1 else "-"
+    return f"{statistics.mean[group]:.5g} +- {error}"
 
 
 def _failures(study: Study) -> list[str]:

@@ -76,6 +76,9 @@ def test_a_studys_summary_and_tables(tmp_path: Path) -> None:
                  f"runs/00004: failed: {synthetic_study.REASON}", "runs/00011: waiting", " 2/3 "):
         assert part in done.stdout
     assert "nan" not in done.stdout
+    contents.datasets["runs/status"] = ["failed"] * 2 + ["done"] + ["failed"] * 9
+    few = run("summary", contents.write(tmp_path / "few.h5"))
+    assert " 1/3 " in few.stdout and "+- -" in few.stdout and "  -  " in few.stdout
     rows = list(csv.DictReader(io.StringIO(run("table", tmp_path).stdout)))
     assert [row["number"] for row in rows] == [str(number) for number in range(12)]
     gap = contents.datasets["scalars/duality/dense2/matched_gap"]

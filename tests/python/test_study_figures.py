@@ -133,6 +133,23 @@ def test_axes_that_move_together_are_one_view(tmp_path: Path) -> None:
         assert sweep.series[0].groups.tolist() == [1, 2, 0]
 
 
+@pytest.mark.parametrize(("values", "ends"), [
+    ([0.05, 0.1, 1e300], (0.0475, 0.1025)), ([1e-290, 1e280], (1e-300, 1e307)),
+    ([3, 3000], (3 * 10**-0.15, 3000 * 10**0.15)), ([-1.0, 0.0, 4.0], (-1.05, 0.05))])
+def test_the_axis_shows_the_values_that_have_done_runs(
+        tmp_path: Path, values: list[float], ends: tuple[float, float]) -> None:
+    waiting = (4, 5) if len(values) == 3 else ()
+    contents = synthetic_study.study({"a.x": values}, 2, failed=(), waiting=waiting)
+    with Study(contents.write(tmp_path / "study.h5")) as study:
+        sweep, = sweeps(study)
+        figure = against(sweep, [gap_panel(study, "dense2", True)])
+    axes, = figure.axes
+    np.testing.assert_allclose(axes.get_xlim(), ends, rtol=1e-9)
+    marks = axes.lines[1].get_xdata()
+    assert (ends[0] <= marks).all() and (marks <= ends[1]).all() and marks.size == 2
+    check_layout(figure, "gap")
+
+
 def test_no_run_is_done(tmp_path: Path) -> None:
     contents = synthetic_study.study(failed=tuple(range(12)))
     with Study(contents.write(tmp_path / "study.h5")) as study:

@@ -201,7 +201,8 @@ def _single_runs(groups: Groups, values: Array, kept: Array) -> tuple[Array, Arr
 def _beside(axes: Axes, place: Array, share: float) -> Array:
     """Move marks by a share of the axis, so that bars stand beside each other."""
     if axes.get_xscale() == "log":
-        return place * (place.max() / place.min())**share if place.size else place
+        low, high = np.log10(axes.get_xlim())
+        return place * 10**(share * (high - low))
     low, high = axes.get_xlim()
     return place + share * (high - low)
 
@@ -233,11 +234,13 @@ def _parameter_axis(axes: Axes, sweep: Sweep) -> None:
         axes.set_xticks(range(len(names)), [style.plain(str(name)) for name in names])
         axes.set_xlim(-0.5, len(names) - 0.5)
         return
-    ticks = np.unique(values).astype(float)
+    ticks = np.unique(values[sweep.groups.done > 0]).astype(float)
     low, high = ticks[0], ticks[-1]
-    if low > 0 and high >= 8 * low:
-        margin = (high / low)**0.05
-        axes.set(xscale="log", xlim=(low / margin, high * margin))
+    if low > 0 and high / 8 >= low:
+        exponents = np.log10([low, high])
+        margin = 0.05 * (exponents[1] - exponents[0])
+        # Doubles end at 1e308.
+        axes.set(xscale="log", xlim=10**np.clip(exponents + [-margin, margin], -300, 307))
     else:
         margin = 0.05 * (high - low) or 1.0
         axes.set_xlim(low - margin, high + margin)
