@@ -12,6 +12,7 @@ import synthetic
 import synthetic_study
 from dualscape import Result, Study
 from dualscape.report import write_report
+from test_figures import NAMES
 
 NASTY = '<script>alert("1")</script> & \'quotes\' </title> ü'
 EMPTY = {"img", "meta"}
@@ -111,6 +112,9 @@ def test_a_result_has_its_decks_and_numbers(result_page: Page) -> None:
     cells = result_page.words["td"]
     assert NASTY in cells and f"run --set 'x={NASTY}'" in cells
     assert "0123456789abcdef" in cells and "Open MPI 4.1.4, PETSc 3.18.5" in cells
+    order = [words.split(" ")[0] for words in result_page.words["figcaption"]]
+    assert order[:3] == ["training", "spectrum-dense2", "density-dense2"]
+    assert len(order) == len(set(order)) and set(order) == set(NAMES)
     assert "Layer dense2" in result_page.words["h2"]
 
 

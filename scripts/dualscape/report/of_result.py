@@ -9,6 +9,8 @@ from .page import closing, figures, origin, page
 
 _SYMBOL_SHARP = Html("ΔL<sub>s</sub>, sharp")
 _SYMBOL_FLAT = Html("ΔL<sub>f</sub>, flat")
+# Figures of a block's spectrum; a layer's block may have its name.
+_OF_BLOCKS = ("spectrum", "density")
 _IDENTITIES = {
     "identity_accounts": "matched gap = directions + not computed + unresolved",
     "identity_dual_norm": "squared components add up to the squared dual norm",
@@ -37,14 +39,14 @@ def result_page(result: Result) -> str:
     sections = [("The gap", _gap(result, plots)), ("Losses", _losses(result, plots)),
                 ("Spectrum", _spectra(result, plots))]
     for name, duality in result.dualities.items():
-        own = [plot for plot in plots if plot.of == name and plot.kind != "spectrum"]
+        own = [plot for plot in plots if plot.of == name and plot.kind not in _OF_BLOCKS]
         sections.append((f"Layer {name}", join([figures(own), _identities(duality)])))
     title = result.provenance.title or "A result of dualscape"
     return page(title, [result.data.source, *origin(result)], [*sections, *closing(result)])
 
 
-def _named(plots: list[Plot], kind: str) -> Html:
-    return figures(plot for plot in plots if plot.kind == kind)
+def _named(plots: list[Plot], *kinds: str) -> Html:
+    return figures(plot for plot in plots if plot.kind in kinds)
 
 
 def _gap(result: Result, plots: list[Plot]) -> Html:
@@ -97,7 +99,7 @@ def _spectra(result: Result, plots: list[Plot]) -> Html:
     return join([table("Eigenpairs of each block of weights", (
         "block", "matrix", "end", "eigenpairs", "largest", "smallest", "worst residual",
         "worst bound", "products", "seconds", "the solver ended"), rows, True),
-        _named(plots, "spectrum")])
+        _named(plots, *_OF_BLOCKS)])
 
 
 def _identities(duality: Duality) -> Html:
