@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <string_view>
 
 #include "dualscape/base/blas.hpp"
 #include "dualscape/base/error.hpp"
@@ -86,7 +86,7 @@ class SingularSolver {
   std::pair<VecHandle, VecHandle> vectors() const;
   void draw(Vec vec, Index first);
   std::vector<Triplet> run(const Request& request);
-  std::vector<Triplet> converged(SVD svd) const;
+  std::vector<Triplet> converged(SVD svd);
   void search(Index wanted);
   SingularVectors result() const;
 
@@ -149,6 +149,20 @@ void SingularSolver::draw(Vec vec, Index first) {
     entries[i] = random.normal(static_cast<std::uint64_t>(first) + i);
 }
 
+/// Options of SLEPc's database. Its solvers by way of an eigenproblem take no tests of ours.
+void read_options(SVD svd) {
+  try {
+    check(SVDSetFromOptions(svd), "SVDSetFromOptions");
+  } catch (const CallError& error) {
+    throw UsageError(std::string("an option after '--' is not accepted: ") + error.what());
+  }
+  SVDType chosen = nullptr;
+  check(SVDGetType(svd, &chosen), "SVDGetType");
+  if (const std::string_view type = chosen; type == SVDTRLANCZOS || type == SVDLANCZOS) return;
+  check(SVDSetConvergenceTest(svd, SVD_CONV_REL), "SVDSetConvergenceTest");
+  check(SVDSetStoppingTest(svd, SVD_STOP_BASIC), "SVDSetStoppingTest");
+}
+
 std::vector<Triplet> SingularSolver::run(const Request& request) {
   const auto count = static_cast<PetscInt>(request.count);
   const auto basis = static_cast<PetscInt>(std::max(request.basis, request.count));
@@ -165,11 +179,7 @@ std::vector<Triplet> SingularSolver::run(const Request& request) {
   check(SVDSetStoppingTestFunction(svd, &watch_products, this, nullptr), "SVDSetStoppingTestFunction");
   check(SVDMonitorSet(svd, &monitor, this, nullptr), "SVDMonitorSet");
   check(SVDSetTolerances(svd, options_.tolerance, static_cast<PetscInt>(limit_)), "SVDSetTolerances");
-  try {
-    check(SVDSetFromOptions(svd), "SVDSetFromOptions");
-  } catch (const CallError& error) {
-    throw UsageError(std::string("an option after '--' is not accepted: ") + error.what());
-  }
+  read_options(svd);
   check(SVDSetWhichSingularTriplets(svd, SVD_LARGEST), "SVDSetWhichSingularTriplets");
   // Which of the two is used depends on which dimension is the smaller one.
   const auto [right, left] = vectors();
@@ -188,7 +198,7 @@ std::vector<Triplet> SingularSolver::run(const Request& request) {
   return converged(svd);
 }
 
-std::vector<Triplet> SingularSolver::converged(SVD svd) const {
+std::vector<Triplet> SingularSolver::converged(SVD svd) {
   PetscInt count = 0;
   check(SVDGetConverged(svd, &count), "SVDGetConverged");
   const auto [right, left] = vectors();
@@ -203,6 +213,7 @@ std::vector<Triplet> SingularSolver::converged(SVD svd) const {
     };
     triplet.left = take(left.get());
     triplet.right = take(right.get());
+    largest_ = std::max(largest_, triplet.value);
     triplets.push_back(std::move(triplet));
   }
   return triplets;

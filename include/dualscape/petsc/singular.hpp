@@ -29,9 +29,12 @@ struct SingularVectors {
   std::string reason;        ///< "converged", or why there are fewer than asked
 };
 
-/// SLEPc's thick-restart Lanczos bidiagonalisation; options of SLEPc's database (-svd_...) set up another of
-/// its solvers. A Krylov space holds one vector of a multiple singular value: a search follows, in which all
-/// that was found is deflated and a new start vector looks for what belongs among it, until nothing does.
+/// SLEPc's thick-restart Lanczos bidiagonalisation; options of SLEPc's database (-svd_..., and -check_svd_...
+/// for the search) set up another of its solvers. It takes the fewest products: 128 for the ten largest
+/// values of a 784-30-30-10 network's Jacobian over 2000 samples to 1e-8, where the cross product takes 180
+/// and the cyclic matrix 580; 368, 467 and 1390 for fifty. A Krylov space holds one vector of a multiple
+/// singular value: a search follows, in which all that was found is deflated and a new start vector looks for
+/// what belongs among it, until nothing does.
 ///
 /// Fewer than asked is a result; `reason` explains it. Throws UsageError for options SLEPc does not take,
 /// ComputationError when the solver fails or a product is not finite, std::logic_error for a count beyond the
