@@ -150,6 +150,15 @@ def test_runs_that_meet_their_time_limit(users: dict[str, User], expected: resul
         user.check_nothing_left()
 
 
+def test_a_study_on_two_nodes(scholar: User, expected_study: results.Contents) -> None:
+    write_site(scholar.folder / "site.toml")
+    (number,) = scholar.submit()
+    assert scholar.check_completed(number)["NumNodes"] == "2"
+    assert "2 at a time on 1 rank each" in scholar.log(number)
+    check_same_study(expected_study, results.read(scholar.folder / "out/study.h5"))
+    scholar.check_nothing_left()
+
+
 def test_an_array_and_its_collection(scholar: User, expected_study: results.Contents) -> None:
     number, collect = scholar.submit("--array", 2)
     again = scholar.call("submit", "deck.toml", "site.toml", "--array", 2)

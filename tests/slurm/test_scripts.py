@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from decks import write_data, write_deck
-from jobs.site_file import seconds
+from jobs.site_file import KEYS, seconds
 from program import PROGRAM, Outcome
 from submitting import HARMFUL, call, write_site
 
@@ -68,11 +68,11 @@ class Bench:
         assert outcome.code == 0 and outcome.err == "", outcome
         return outcome.out
 
-    def job(self, **environment: str) -> Outcome:
-        """Run the job's script as a node would."""
-        done = subprocess.run(["bash", self.folder / "out/slurm/job.sh"], env={**self.environment, **environment},
+    def job(self, script: str = "job", **environment: str) -> Outcome:
+        """Run a job's script as a node would."""
+        done = subprocess.run(["bash", self.folder / f"out/slurm/{script}.sh"], env={**self.environment, **environment},
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, cwd="/")
-        return Outcome("job.sh", done.returncode, done.stdout, "")
+        return Outcome(script, done.returncode, done.stdout, "")
 
     def prepare_job(self, ends_with: int | str) -> None:
         """Submit, and let the launcher end with a status or do something else."""
@@ -260,6 +260,51 @@ def test_a_submission_that_was_killed_is_found_in_the_queue(bench: Bench) -> Non
     bench.do("squeue", "")
     assert "job 124 submitted" in bench.submit().out
     assert json.loads((bench.folder / "out/slurm/submission.json").read_text())["jobs"] == ["124"]
+
+
+def test_an_array_shares_a_study_and_one_job_collects_it(bench: Bench) -> None:
+    write_deck(bench.folder / "deck.toml", study={"repeats": 4, "axes": []})
+    bench.site(collect={"time": "5", "partition": "serial"})
+    # The submission is killed between its two jobs.
+    bench.do("sbatch", "kill -KILL $PPID")
+    bench.submit("--array", 3)
+    (array,) = bench.calls("sbatch")
+    assert "--array=1-3" in array
+    (name,) = (word.split("=", 1)[1] for word in array if word.startswith("--job-name="))
+    bench.do("sbatch", "echo 124")
+    bench.do("squeue", f"echo '123|123_[1-3]|{name}|PENDING|0:00|(Priority)'")
+    outcome = bench.submit("--array", 3)
+    assert "nothing submitted but what was missing; job 124 collects" in outcome.out, outcome
+    collect = bench.calls("sbatch")[1]
+    for word in (f"--job-name={name}-collect", "--dependency=afterany:123", "--kill-on-invalid-dep=yes", "--time=5",
+                 "--partition=serial"):
+        assert word in collect
+    # Both are in the queue now.
+    bench.do("squeue", f"echo '123|123_1|{name}|RUNNING|0:01|n1'; echo '124|124|{name}-collect|PENDING|0:00|(Dependency)'")
+    assert bench.submit("--array", 3).out == "in the queue already: job 123_1 RUNNING; nothing submitted\n"
+    assert len(bench.calls("sbatch")) == 2
+    out = str(bench.folder / "out")
+    for script, environment, words in (
+            ("job", {"SLURM_ARRAY_JOB_ID": "123", "SLURM_ARRAY_TASK_ID": "2"}, ["study", "--part", "2/3", f"{out}/slurm/deck.toml"]),
+            ("collect", {}, ["collect", out])):
+        done = bench.job(script, **environment)
+        assert done.code == 0, done
+        assert bench.calls("srun")[-1][bench.calls("srun")[-1].index("true") + 1:][:len(words)] == words
+
+
+def test_ranks_must_do_for_a_run(bench: Bench) -> None:
+    write_deck(bench.folder / "deck.toml", study={"ranks_per_run": 3, "axes": []})
+    outcome = bench.submit()
+    assert outcome.code == 2 and "study.ranks_per_run is 3, and the site file gives a job 2 ranks" in outcome.err, outcome
+
+
+def test_the_example_is_a_site_file(bench: Bench) -> None:
+    example = Path(__file__).resolve().parents[2] / "inputs/sites/example.toml"
+    text = example.read_text()
+    (bench.folder / "site.toml").write_text(text)
+    assert bench.submit("--print", "--site", 'program="true"').code == 0
+    # It shows every key there is.
+    assert all(f"\n{key} = " in text or f"\n# {key} = " in text or f"\n[{key}]" in text for key in KEYS)
 
 
 def test_a_scheduler_that_says_no(bench: Bench) -> None:
