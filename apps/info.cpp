@@ -23,23 +23,22 @@ std::string heading(const InputFile& file) {
 }
 
 std::string network(const InputFile& file) {
-  std::string text = "network\n";
+  std::string layers;
   for (const std::string& layer : file.children("model")) {
     const auto shape = file.shape("model/" + layer + "/weight");
-    text += fmt::format("  {:<10} {} x {}{}\n", layer, shape[0], shape[1],
-                        file.exists("model/" + layer + "/bias") ? " + bias" : "");
+    layers += fmt::format("{}{} {} x {}{}", layers.empty() ? "" : ", ", layer, shape[0], shape[1],
+                          file.exists("model/" + layer + "/bias") ? " + bias" : "");
   }
   if (file.exists("training/epoch"))
-    text += fmt::format("  trained for {} epochs\n", file.read_integers("training/epoch").back());
-  return text;
+    layers += fmt::format("; trained for {} epochs", file.read_integers("training/epoch").back());
+  return "network: " + layers + "\n";
 }
 
 std::string losses(const InputFile& file) {
   const auto value = [&](const char* name) { return file.attribute_real("loss", name); };
-  return fmt::format(
-      "losses\n  training   {:<12.6g} accuracy {:.4f}\n  test       {:<12.6g} accuracy {:.4f}\n  gap        "
-      "{:.6g}\n",
-      value("train_loss"), value("train_accuracy"), value("test_loss"), value("test_accuracy"), value("gap"));
+  return fmt::format("losses: training {:.6g} (accuracy {:.4f}), test {:.6g} (accuracy {:.4f}), gap {:.6g}\n",
+                     value("train_loss"), value("train_accuracy"), value("test_loss"), value("test_accuracy"),
+                     value("gap"));
 }
 
 /// What else is known of a block's curvature.
@@ -78,28 +77,79 @@ std::string spectrum(const InputFile& file, const std::string& block) {
          estimates(file, group);
 }
 
-std::string duality(const InputFile& file, const std::string& layer) {
-  const std::string group = "duality/" + layer;
-  const auto value = [&](const char* name) { return file.attribute_real(group, name); };
-  const auto share = [&](const char* label, const char* name) {
-    const double matched = value("matched_gap");
-    return fmt::format("  {:<22} {:>12.6g}   {:>6.1f} %\n", label, value(name),
-                       matched != 0 ? 100 * value(name) / matched : 0.0);
-  };
-  std::string text = fmt::format(
-      "gap through the duality at {}: {} pairs ({}, anchor {}), {} with a zero dual, {} dropped\n", layer,
-      file.attribute_integer(group, "kept_pairs"), file.attribute_text(group, "pairing"),
-      file.attribute_text(group, "anchor"), file.attribute_integer(group, "zero_duals"),
-      file.attribute_integer(group, "dropped_pairs"));
-  text +=
-      share("test - training loss", "real_gap") + share("matched pairs", "matched_gap") +
-      share("over the directions", "total_contribution") + share("  the sharp ones", "sharp_contribution") +
-      share("  flat, complement too", "flat_contribution") + share("complement", "complement_contribution");
-  text += fmt::format(
-      "  accounts close to {:.1e}, duality exact to {:.1e}; |W| = {:.4g}, rms |DW| = {:.4g}\n",
-      value("identity_accounts"), value("exactness"), value("weight_norm"), value("activity_weighted_norm"));
-  return text;
-}
+/// The verdict on one layer: what carries the gap, and how sure that is.
+class Verdict {
+ public:
+  Verdict(const InputFile& file, const std::string& layer)
+      : file_(file), layer_(layer), group_("duality/" + layer) {}
+
+  std::string text() const {
+    return pairs() + row("test - training loss", "real_gap", "", "") +
+           row("matched pairs", "matched_gap", "matched_gap", "") +
+           row("over the directions", "total_contribution", "total", "total_bound") +
+           row("  the sharp ones", "sharp_contribution", "sharp", "sharp_bound") +
+           row("  flat, complement too", "flat_contribution", "flat", "sharp_bound") +
+           row("complement", "complement_contribution", "complement", "total_bound") + determinants() +
+           size() + expansion() + exactness();
+  }
+
+ private:
+  double real(const char* name) const { return file_.attribute_real(group_, name); }
+  Index integer(const char* name) const { return file_.attribute_integer(group_, name); }
+  std::string said(const char* name) const { return file_.attribute_text(group_, name); }
+
+  std::string pairs() const {
+    return fmt::format(
+        "gap through the {} duals of {}: {} pairs ({}, anchor {}), {} with a zero dual, {} dropped\n",
+        said("dual"), layer_, integer("kept_pairs"), said("pairing"), said("anchor"), integer("zero_duals"),
+        integer("dropped_pairs"));
+  }
+
+  /// Value, share of the matched gap, interval over the pairs, bound that the eigenpairs leave.
+  std::string row(const char* label, const char* name, const std::string& interval, const char* bound) const {
+    const double matched = real("matched_gap");
+    std::string line = fmt::format("  {:<22} {:>12.6g}   {:>6.1f} %", label, real(name),
+                                   matched != 0 ? 100 * real(name) / matched : 0.0);
+    const std::string path = group_ + "/intervals/" + interval;
+    if (!interval.empty() && file_.exists(path)) {
+      const auto ends = file_.read_doubles(path);
+      line += fmt::format("   [{:.4g}, {:.4g}]", ends[0], ends[1]);
+    }
+    if (*bound != 0) line += fmt::format("   +- {:.1e}", real(bound));
+    return line + "\n";
+  }
+
+  std::string determinants() const {
+    return fmt::format(
+        "  sharp part: {} directions by {}{}{}; sharpness sigma_g {:.4g} of {:.4g}, size sigma_w {:.4g} of "
+        "{:.4g}\n",
+        integer("sharp"), said("sharp_by"), integer("sharp_certified") != 0 ? ", certified" : "",
+        integer("sharp_cuts_cluster") != 0 ? ", cutting a cluster" : "", real("sharp_sigma_g"),
+        real("whole_sigma_g"), real("sharp_sigma_w"), real("whole_sigma_w"));
+  }
+
+  std::string size() const {
+    return fmt::format("  size: |W| = {:.4g}, rms |DW| = {:.4g}\n", real("weight_norm"),
+                       real("activity_weighted_norm"));
+  }
+
+  std::string expansion() const {
+    return fmt::format("  expansion: first order {:.4g}, second {:.4g}, mean field {:.4g}\n",
+                       real("gradient_term"), real("curvature_term"), real("mean_field"));
+  }
+
+  std::string exactness() const {
+    return fmt::format(
+        "  duality exact to {:.1e} (worst at pair {}); accounts close to {:.1e}; worst bound {:.1e} of a "
+        "cluster, {:.1e} of a direction\n",
+        real("exactness"), integer("exactness_pair"), real("identity_accounts"), real("worst_bound"),
+        real("worst_direction_bound"));
+  }
+
+  const InputFile& file_;
+  std::string layer_;
+  std::string group_;
+};
 
 }  // namespace
 
@@ -110,6 +160,6 @@ std::string info_text(const std::filesystem::path& path) {
   if (file.exists("spectrum"))
     for (const std::string& block : file.children("spectrum")) text += spectrum(file, block);
   if (file.exists("duality"))
-    for (const std::string& layer : file.children("duality")) text += duality(file, layer);
+    for (const std::string& layer : file.children("duality")) text += Verdict(file, layer).text();
   return text;
 }

@@ -12,6 +12,10 @@ extern "C" {
 // LAPACK's symmetric divide and conquer, from the same library as the BLAS.
 void dsyevd_(const char* jobz, const char* uplo, const int* n, double* a, const int* lda, double* w,
              double* work, const int* lwork, int* iwork, const int* liwork, int* info);
+// Its Cholesky factorisation and the solution with it.
+void dpotrf_(const char* uplo, const int* n, double* a, const int* lda, int* info);
+void dpotrs_(const char* uplo, const int* n, const int* nrhs, const double* a, const int* lda, double* b,
+             const int* ldb, int* info);
 }
 
 namespace dualscape {
@@ -133,6 +137,24 @@ std::vector<double> symmetric_eigen(MatrixView<double> a) {
     throw ComputationError("the symmetric eigensolver of LAPACK (dsyevd) failed on a matrix of size " +
                            std::to_string(n) + " (info = " + std::to_string(info) + ")");
   return values;
+}
+
+bool cholesky(MatrixView<double> a) {
+  const int n = static_cast<int>(a.rows);
+  if (a.cols != a.rows || a.stride != a.cols) throw std::logic_error("cholesky: not square and contiguous");
+  // Row-major storage is the transpose of LAPACK's: our lower triangle is its upper one.
+  int info = 0;
+  if (n > 0) dpotrf_("U", &n, a.data, &n, &info);
+  return info == 0;
+}
+
+void cholesky_solve(ConstMatrixView<double> factor, MatrixView<double> rows) {
+  const int n = static_cast<int>(factor.rows);
+  const int count = static_cast<int>(rows.rows);
+  if (rows.cols != factor.rows || rows.stride != rows.cols)
+    throw std::logic_error("cholesky_solve: rows that do not fit the factor");
+  int info = 0;
+  if (n > 0 && count > 0) dpotrs_("U", &n, &count, factor.data, &n, rows.data, &n, &info);
 }
 
 void set_blas_threads(int threads) {

@@ -78,6 +78,16 @@ constexpr Choice<Anchor> anchors[] = {
     {Anchor::train, "train", "one pair for each training sample, with a test partner"},
 };
 
+constexpr Choice<DualKind> dual_kinds[] = {
+    {DualKind::minimal, "minimal", "the smallest change of the weight: DW = r a^T / |a|^2, r = W (a' - a)"},
+    {DualKind::metric, "metric",
+     "the change of least tr(DW G DW^T), G the second moment of the activities that enter the layer over the "
+     "training samples, not centred, plus ridge x tr(G) / in: DW = r b^T / (b.a), b = G^-1 a"},
+    {DualKind::augmented, "augmented",
+     "the smallest change of weight and bias: DW = r a^T / (|a|^2 + 1), Db = r / (|a|^2 + 1); "
+     "`spectrum.block` must hold the layer's bias"},
+};
+
 constexpr Choice<SharpBy> sharp_choices[] = {
     {SharpBy::count, "count", "the first `sharp` directions by descending sigma_g"},
     {SharpBy::eigenvalue, "eigenvalue", "the first `sharp` directions by descending eigenvalue"},
@@ -142,6 +152,10 @@ std::span<const Choice<PairingKind>> choices<PairingKind>() {
 template <>
 std::span<const Choice<Anchor>> choices<Anchor>() {
   return anchors;
+}
+template <>
+std::span<const Choice<DualKind>> choices<DualKind>() {
+  return dual_kinds;
 }
 template <>
 std::span<const Choice<SharpBy>> choices<SharpBy>() {

@@ -19,6 +19,11 @@ bool covers(const std::vector<std::string>& block, const std::string& layer) {
   });
 }
 
+bool covers_bias(const std::vector<std::string>& block, const std::string& layer) {
+  return std::ranges::any_of(
+      block, [&](const std::string& name) { return name == "all" || name == layer + "+bias"; });
+}
+
 std::vector<std::string> analysed_layers(const Config& config) {
   if (config.duality->layer != std::vector<std::string>{"all"}) return config.duality->layer;
   std::vector<std::string> names;

@@ -176,6 +176,10 @@ class CrossCheck {
       if (std::ranges::count(std::span(operators).first(i), operators[i]) > 0)
         complain(fmt::format("duality.operators[{}]", i),
                  fmt::format("names \"{}\" again", name_of(operators[i])));
+    if (sound("duality.pairing", "duality.neighbour_rank") && config_.duality->neighbour_rank > 1 &&
+        config_.duality->pairing == PairingKind::random)
+      complain("duality.neighbour_rank",
+               "must be 1 with duality.pairing = \"random\", which knows no nearest");
     if (!sound("duality.layer") || !names_known()) return;
     const auto& layers = config_.duality->layer;
     if (layers.empty()) complain("duality.layer", "must name at least one layer");
@@ -183,7 +187,10 @@ class CrossCheck {
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const auto path = layers.size() > 1 ? fmt::format("duality.layer[{}]", i) : "duality.layer";
       if (layers[i] == "all") {
-        if (layers.size() > 1) complain(path, "is \"all\", which stands alone");
+        if (layers.size() > 1)
+          complain(path, "is \"all\", which stands alone");
+        else if (config_.spectrum && sound("spectrum.block"))
+          for (const auto& name : analysed_layers(config_)) check_analysed(path, name);
         continue;
       }
       check_analysed(path, layers[i]);
@@ -198,6 +205,20 @@ class CrossCheck {
       complain(path, fmt::format("is \"{}\", which is not in spectrum.block: the gap is decomposed along "
                                  "that block's eigenvectors",
                                  layer));
+    else if (sound("duality.dual") && config_.duality->dual == DualKind::augmented)
+      check_augmented(*find_layer(layer));
+  }
+
+  /// Augmented duals change the bias too, which the block's eigenvectors must know.
+  void check_augmented(std::size_t layer) {
+    const auto& name = config_.network.layers[layer].name;
+    if (!sound("network.bias", layer_path(layer, "bias"))) return;
+    if (!layer_bias(config_.network, layer))
+      complain("duality.dual", fmt::format("is \"augmented\", but layer \"{}\" has no bias", name));
+    else if (config_.spectrum && sound("spectrum.block") && !covers_bias(config_.spectrum->block, name))
+      complain("duality.dual", fmt::format("is \"augmented\", but spectrum.block has no bias of \"{0}\": "
+                                           "name \"{0}+bias\" there",
+                                           name));
   }
 
   void check_study() {

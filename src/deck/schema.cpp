@@ -195,6 +195,15 @@ Table<Duality> duality_keys() {
                    "all pairs. With `random`, drawn that many times.",
            .limits = at_least(1),
            .unit = "partners"})
+      .key("neighbour_rank", &Duality::neighbour_rank,
+           {.help = "Which partner is the first of `neighbours`: 1 the nearest, k the k-th nearest, nearer "
+                    "ones left out. Only 1 with `random`.",
+            .limits = at_least(1)})
+      .key("dual", &Duality::dual, {.help = "Which of the dual weights that solve (W + DW) a = W a'."})
+      .key("ridge", &Duality::ridge,
+           {.help = "With `dual = \"metric\"`: what is added to the diagonal of G, relative to its mean. "
+                    "Above 0 wherever a unit never answers.",
+            .limits = at_least(0)})
       .key("sharp", &Duality::sharp,
            {.help =
                 "Number of directions that make up the sharp part of the gap: the first ones by descending "

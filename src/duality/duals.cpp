@@ -1,11 +1,14 @@
 #include "dualscape/duality/duals.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
 
 #include "dualscape/base/blas.hpp"
+#include "dualscape/base/error.hpp"
 #include "dualscape/nn/loss.hpp"
 
 namespace dualscape::duality {
@@ -66,8 +69,14 @@ void predict(ConstMatrixView<double> logits, std::span<int> classes) {
 
 class TileOfPairs {
  public:
-  TileOfPairs(const nn::Model<double>& model, Index layer, Workspace& work, Duals& duals)
-      : model_(model), layer_(layer), work_(work), duals_(duals), weight_norm_(norm(model.weight(layer))) {}
+  TileOfPairs(const nn::Model<double>& model, Index layer, const CoVector& covector, Workspace& work,
+              Duals& duals)
+      : model_(model),
+        layer_(layer),
+        covector_(covector),
+        work_(work),
+        duals_(duals),
+        weight_norm_(norm(model.weight(layer))) {}
 
   /// Pairs [first, first + count) of this rank; inputs and labels stand in the workspace.
   void run(Index first, Index count, std::span<const int> labels) {
@@ -92,24 +101,36 @@ class TileOfPairs {
                              std::minus<>());
     const auto response = duals_.response.view().rows_from(first, count);
     model_.map(layer_).apply(model_.weight(layer_), difference, nn::Write::replace, response);
-    for (Index i = 0; i < count; ++i) {
-      std::ranges::copy(a.row(i), duals_.activity.row(first + i).begin());
-      classify(first + i, work_.test.entering(layer_).row(i));
-    }
+    fill_covectors(first, a);
+    for (Index i = 0; i < count; ++i) classify(first + i, a.row(i), work_.test.entering(layer_).row(i));
     measure_exactness(first, labels, test_loss);
     const auto curved = second_derivatives(model_, work_.partner, layer_, response);
     const auto& gradient = work_.partner.d[static_cast<std::size_t>(layer_)];
     for (Index i = 0; i < count; ++i) {
       const auto at = static_cast<std::size_t>(first + i);
-      duals_.second_order[at] =
-          dot(gradient.row(i), response.row(i)) + 0.5 * curved[static_cast<std::size_t>(i)];
+      duals_.gradient_term[at] = dot(gradient.row(i), response.row(i));
+      duals_.curvature_term[at] = 0.5 * curved[static_cast<std::size_t>(i)];
     }
   }
 
  private:
-  void classify(Index k, std::span<const double> test_activity) {
+  void fill_covectors(Index first, ConstMatrixView<double> a) {
+    const auto b = duals_.covector.view().rows_from(first, a.rows);
+    for (Index i = 0; i < a.rows; ++i) {
+      std::ranges::copy(a.row(i), b.row(i).begin());
+      if (covector_.kind == DualKind::augmented) b.row(i).back() = 1;
+    }
+    if (covector_.kind == DualKind::metric) cholesky_solve(covector_.metric_factor.view(), b);
+  }
+
+  /// b.a, with a 1 at the end of an augmented activity.
+  double projection(Index k, std::span<const double> a) const {
+    const auto b = duals_.covector.row(k);
+    return dot(b.first(a.size()), a) + (covector_.kind == DualKind::augmented ? b.back() : 0.0);
+  }
+
+  void classify(Index k, std::span<const double> a, std::span<const double> test_activity) {
     const auto at = static_cast<std::size_t>(k);
-    const auto a = duals_.activity.row(k);
     const auto r = duals_.response.row(k);
     const double a_norm = norm(a);
     // Rounding in r: W times a difference of two activities, each known to eps.
@@ -118,27 +139,27 @@ class TileOfPairs {
     if (norm(r) <= threshold)
       duals_.state[at] = DualState::zero;
     else
-      duals_.state[at] = a_norm > 0 ? DualState::kept : DualState::dropped;
+      duals_.state[at] = projection(k, a) > 0 ? DualState::kept : DualState::dropped;
     if (duals_.state[at] != DualState::kept) {
       std::ranges::fill(r, 0.0);
       return;
     }
-    duals_.inverse[at] = 1.0 / dot(a, a);
-    duals_.norm[at] = norm(r) / a_norm;
+    duals_.inverse[at] = 1.0 / projection(k, a);
+    duals_.norm[at] = norm(r) * norm(duals_.covector.row(k)) * duals_.inverse[at];
   }
 
-  /// Evaluates loss(x, W*) with W* = W + (r / |a|^2) a^T applied to a, and compares with loss(x', W).
+  /// Evaluates loss(x, W*) with W* = W + r b^T / (b.a) applied to a, and compares with loss(x', W).
   void measure_exactness(Index first, std::span<const int> labels, std::span<const double> test_loss) {
     const Index count = std::ssize(labels);
-    const auto a = duals_.activity.view().rows_from(first, count);
+    const auto a = work_.partner.a[static_cast<std::size_t>(layer_)].top(count);
     work_.dual.count = count;
     const auto z = work_.dual.preactivity(layer_);
     model_.forward_layer(layer_, a, z);
     for (Index i = 0; i < count; ++i) {
-      const double projection = dot(a.row(i), a.row(i));
+      const double along = projection(first + i, a.row(i));
       const double inverse = duals_.inverse[static_cast<std::size_t>(first + i)];
       const auto r = duals_.response.row(first + i);
-      for (std::size_t o = 0; o < r.size(); ++o) z(i, static_cast<Index>(o)) += (r[o] * inverse) * projection;
+      for (std::size_t o = 0; o < r.size(); ++o) z(i, static_cast<Index>(o)) += (r[o] * inverse) * along;
     }
     model_.forward_above(layer_, work_.dual);
     std::vector<double> dual_loss(labels.size());
@@ -152,22 +173,23 @@ class TileOfPairs {
 
   const nn::Model<double>& model_;
   Index layer_;
+  const CoVector& covector_;
   Workspace& work_;
   Duals& duals_;
   double weight_norm_;
 };
 
-Duals empty_duals(const Lanes& lanes, const nn::Layer& layer, Index first, Index count) {
+Duals empty_duals(const Lanes& lanes, const nn::Layer& layer, DualKind kind, Index first, Index count) {
   Duals duals;
   duals.lanes = lanes;
   duals.first = first;
   const auto n = static_cast<std::size_t>(count);
   duals.state.resize(n);
-  duals.activity = Matrix<double>(count, layer.in);
+  duals.covector = Matrix<double>(count, layer.in + (kind == DualKind::augmented ? 1 : 0));
   duals.difference = Matrix<double>(count, layer.in);
   duals.response = Matrix<double>(count, layer.out);
   for (auto* values : {&duals.inverse, &duals.norm, &duals.loss_gap, &duals.partner_loss, &duals.exactness,
-                       &duals.second_order})
+                       &duals.gradient_term, &duals.curvature_term})
     values->resize(n);
   duals.test_prediction.resize(n);
   duals.train_prediction.resize(n);
@@ -176,8 +198,40 @@ Duals empty_duals(const Lanes& lanes, const nn::Layer& layer, Index first, Index
 
 }  // namespace
 
+CoVector metric_covector(const nn::Linearisation<double>& linearisation, Index layer, double ridge) {
+  const Comm& comm = linearisation.comm();
+  const Lanes& lanes = linearisation.lanes();
+  const Index in = linearisation.network().layer(layer).in;
+  LaneSum sum(comm, lanes, in, in);
+  try {
+    for (int lane = lanes.first_lane(comm.rank(), comm.size());
+         lane < lanes.first_lane(comm.rank() + 1, comm.size()); ++lane) {
+      const MatrixView<double> sums = sum.next_lane();
+      linearisation.for_each_tile(lane, [&](const nn::Tile<double>& tile) {
+        const auto a = tile.a[static_cast<std::size_t>(layer)].view().rows_from(0, tile.count);
+        gemm<double>(Op::transpose, Op::none, 1.0, a, a, 1.0, sums);
+      });
+    }
+  } catch (...) {
+    sum.fail(std::current_exception());
+  }
+  CoVector result{.kind = DualKind::metric, .metric_factor = {in, in}};
+  Matrix<double>& g = result.metric_factor;
+  sum.all_reduce(g.view());
+  double trace = 0;
+  for (double& x : g.entries()) x /= static_cast<double>(lanes.samples());
+  for (Index i = 0; i < in; ++i) trace += g(i, i);
+  for (Index i = 0; i < in; ++i) g(i, i) += ridge * trace / static_cast<double>(in);
+  if (!cholesky(g.view()))
+    throw ComputationError(
+        fmt::format("the second moment of the activities that enter layer '{}' is not positive definite with "
+                    "duality.ridge = {:g}: set a larger one",
+                    linearisation.network().layer(layer).name, ridge));
+  return result;
+}
+
 Duals make_duals(const Comm& comm, const nn::Model<double>& model, Index layer, const Lanes& lanes,
-                 std::span<const Pair> pairs, const PairInputs& inputs) {
+                 std::span<const Pair> pairs, const PairInputs& inputs, const CoVector& covector) {
   const Index start = lanes.first_sample(comm.rank(), comm.size());
   const Index end = lanes.first_sample(comm.rank() + 1, comm.size());
   const auto own = pairs.subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(end - start));
@@ -191,12 +245,12 @@ Duals make_duals(const Comm& comm, const nn::Model<double>& model, Index layer, 
   const Matrix<double> test_rows = inputs.test(test);
   const Matrix<double> train_rows = inputs.train(train);
 
-  Duals duals = empty_duals(lanes, model.network().layer(layer), start, end - start);
+  Duals duals = empty_duals(lanes, model.network().layer(layer), covector.kind, start, end - start);
   duals.test = test;
   duals.label = labels;
   collectively(comm, [&] {
     Workspace work(model, tile_size);
-    TileOfPairs tile(model, layer, work, duals);
+    TileOfPairs tile(model, layer, covector, work, duals);
     for (int lane = lanes.first_lane(comm.rank(), comm.size());
          lane < lanes.first_lane(comm.rank() + 1, comm.size()); ++lane)
       for (Index first = lanes.begin(lane) - start; first < lanes.end(lane) - start; first += tile_size) {

@@ -41,19 +41,20 @@ std::map<int, std::vector<Index>> by_class(const Side& side) {
 }
 
 void check_partners(const Side& anchors, const std::map<int, std::vector<Index>>& partners,
-                    const std::string& anchor_name, const std::string& partner_name, Index neighbours) {
+                    const std::string& anchor_name, const std::string& partner_name, Index neighbours,
+                    Index rank = 1) {
   for (std::size_t i = 0; i < anchors.positions.size(); ++i) {
     const auto found = partners.find(anchors.labels[i]);
     if (found == partners.end())
       throw DataError(
           fmt::format("{} sample {} has no partner: no {} sample is of its class (number {} of data.classes)",
                       anchor_name, anchors.positions[i], partner_name, anchors.labels[i]));
-    if (std::ssize(found->second) < neighbours)
+    if (std::ssize(found->second) < neighbours + rank - 1)
       throw DataError(fmt::format(
           "{} sample {} has too few partners: {} {} samples are of its class (number {} of data.classes), "
-          "duality.neighbours = {} are asked for",
+          "duality.neighbours = {} are asked for{}",
           anchor_name, anchors.positions[i], found->second.size(), partner_name, anchors.labels[i],
-          neighbours));
+          neighbours, rank > 1 ? fmt::format(" from duality.neighbour_rank = {} on", rank) : ""));
   }
 }
 
@@ -77,9 +78,9 @@ class Search {
     }
   }
 
-  /// The matches of anchor i, which is at `position`, the nearest first.
-  void append(Index i, Index position, std::vector<Match>& matches) const {
-    for (const Best& best : best_.row(i))
+  /// The matches of anchor i, which is at `position`, from the `rank`-th nearest on.
+  void append(Index i, Index position, Index rank, std::vector<Match>& matches) const {
+    for (const Best& best : best_.row(i).subspan(static_cast<std::size_t>(rank - 1)))
       matches.push_back({.anchor = position, .partner = best.partner, .distance = std::sqrt(best.squared)});
   }
 
@@ -136,23 +137,23 @@ std::vector<Match> share(const Comm& comm, const std::vector<Match>& own) {
 }  // namespace
 
 std::vector<Match> nearest(const Comm& comm, const Side& anchors, const Side& partners, bool integral,
-                           const std::string& anchor_name, const std::string& partner_name,
-                           Index neighbours) {
+                           const std::string& anchor_name, const std::string& partner_name, Index neighbours,
+                           Index rank) {
   const auto partner_classes = by_class(partners);
-  check_partners(anchors, partner_classes, anchor_name, partner_name, neighbours);
+  check_partners(anchors, partner_classes, anchor_name, partner_name, neighbours, rank);
   std::vector<Match> own;
   for (const auto& [label, positions] : by_class(anchors)) {
     const Partition split(std::ssize(positions), comm.size());
     const auto mine = std::span(positions).subspan(static_cast<std::size_t>(split.begin(comm.rank())),
                                                    static_cast<std::size_t>(split.count(comm.rank())));
-    Search search(anchors.rows(mine), integral, neighbours);
+    Search search(anchors.rows(mine), integral, neighbours + rank - 1);
     const std::span candidates(partner_classes.at(label));
     for (std::size_t first = 0; first < candidates.size(); first += block_size) {
       const auto block =
           candidates.subspan(first, std::min<std::size_t>(block_size, candidates.size() - first));
       search.compare(partners.rows(block), block);
     }
-    for (std::size_t i = 0; i < mine.size(); ++i) search.append(static_cast<Index>(i), mine[i], own);
+    for (std::size_t i = 0; i < mine.size(); ++i) search.append(static_cast<Index>(i), mine[i], rank, own);
   }
   return share(comm, own);
 }

@@ -1,18 +1,27 @@
 #include "projection.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <limits>
-#include <numeric>
 
 #include "dualscape/base/blas.hpp"
 
 namespace dualscape::duality {
 namespace {
 
-/// Directions projected on at once: large enough for a GEMM, small enough that K x block stays small beside
-/// the pairs.
-constexpr Index block_size = 64;
+/// Directions projected on at once: enough for a GEMM, few enough that K x block stays small beside the pairs
+/// and whole vectors of a large block small beside the eigenvectors.
+Index block_width(Index size) {
+  constexpr Index entries = Index{1} << 22;  // 32 MiB of doubles
+  return std::clamp<Index>(entries / std::max<Index>(size, 1), 8, 64);
+}
+
+/// A buffer as a matrix, enlarged where it is too small.
+MatrixView<double> shaped(std::vector<double>& buffer, Index rows, Index cols) {
+  const auto size = static_cast<std::size_t>(rows * cols);
+  if (buffer.size() < size) buffer.resize(size);
+  return {buffer.data(), rows, cols};
+}
 
 /// Position of the moments of direction j in a vector of sums.
 struct Slots {
@@ -20,41 +29,61 @@ struct Slots {
   std::size_t at(Index which, Index j) const { return static_cast<std::size_t>(which * block + j); }
 };
 
+/// Sum of factors_j x_j^2 in eight partial sums, which are added in a fixed order.
+double weighted_squares(std::span<const double> x, const double* factors) {
+  std::array<double, 8> partial{};
+  std::size_t j = 0;
+  for (; j + 8 <= x.size(); j += 8)
+    for (std::size_t l = 0; l < 8; ++l) partial[l] += factors[j + l] * (x[j + l] * x[j + l]);
+  for (; j < x.size(); ++j) partial[j % 8] += factors[j] * (x[j] * x[j]);
+  return ((partial[0] + partial[1]) + (partial[2] + partial[3])) +
+         ((partial[4] + partial[5]) + (partial[6] + partial[7]));
+}
+
 class BlockOfDirections {
  public:
-  BlockOfDirections(const Comm& comm, const nn::Layer& layer, const Duals& duals,
-                    const Directions& directions)
+  BlockOfDirections(const Comm& comm, const Duals& duals, const Directions& directions)
       : comm_(comm),
-        layer_(layer),
         duals_(duals),
         directions_(directions),
-        whole_(block_size, directions.partition.size()),
-        weights_(block_size * layer.out, layer.in),
-        projections_(duals.count(), block_size) {}
+        width_(std::min(block_width(directions.partition.size()), directions.vectors.rows)),
+        whole_(width_, directions.partition.size()),
+        weights_(width_ * duals.response.cols(), duals.covector.cols()),
+        projections_(duals.count(), width_),
+        products_(duals) {}
 
-  /// w_kn of this rank's pairs for directions [first, first + count).
-  ConstMatrixView<double> project(Index first, Index count) {
+  Index width() const { return width_; }
+
+  /// w_kn of this rank's pairs for directions [first, first + count), once filled. @note Collective
+  ConstMatrixView<double> start(Index first, Index count) {
     gather_all(comm_, directions_.partition, directions_.vectors.rows_from(first, count), whole_.top(count));
-    for (Index j = 0; j < count; ++j)
-      std::copy_n(whole_.row(j).begin() + directions_.weight_offset, layer_.weight_size,
-                  weights_.row(j * layer_.out).data());
+    for (Index j = 0; j < count; ++j) take_matrix(whole_.row(j), directions_.place, matrix(j));
     return projections_.view().cols_from(0, count);
   }
 
   /// Fills w_kn for the pairs [first, first + count).
   void fill(Index first, Index count, Index block) {
-    project_tile(duals_, first, weights_.top(block * layer_.out),
-                 projections_.view().rows_from(first, count).cols_from(0, block));
+    products_.project(first, weights_.top(block * duals_.response.cols()),
+                      projections_.view().rows_from(first, count).cols_from(0, block));
+  }
+
+  /// The layer's part of direction j.
+  MatrixView<double> matrix(Index j) {
+    return weights_.view().rows_from(j * duals_.response.cols(), duals_.response.cols());
+  }
+  std::span<const double> entries(Index j) {
+    return {matrix(j).data, static_cast<std::size_t>(dual_size(duals_))};
   }
 
  private:
   const Comm& comm_;
-  const nn::Layer& layer_;
   const Duals& duals_;
   const Directions& directions_;
+  Index width_;
   Matrix<double> whole_;
   Matrix<double> weights_;
   Matrix<double> projections_;
+  TileProducts products_;
 };
 
 /// Factor from w_kn to g_kn: Dl_k / |DW_k|^2; zero without a dual.
@@ -68,58 +97,116 @@ void append(std::vector<double>& to, std::span<const double> sums, const Slots& 
   for (Index j = 0; j < count; ++j) to.push_back(weight * sums[slots.at(which, j)]);
 }
 
+/// |Q v_j - q_j v_j| for the directions of a block, whose w_kn are filled; q_j = v_j^T Q v_j. The part of v_j
+/// outside the layer, where Q v_j is zero, has the norm that its unit length leaves. @note Collective
+std::vector<double> leaks(const Comm& comm, const Duals& duals, BlockOfDirections& block,
+                          ConstMatrixView<double> w, std::span<const double> q, double weight) {
+  const Index count = w.cols, size = dual_size(duals), out = duals.response.cols();
+  TileProducts products(duals);
+  LaneSum sum(comm, duals.lanes, count, size);
+  Matrix<double> coefficients(tile_of_pairs, count);
+  add_over_pairs(comm, duals, sum, [&](Index first, Index n, MatrixView<double> sums) {
+    for (Index i = 0; i < n; ++i) {
+      const double factor = weight * secant(duals, first + i);
+      for (Index j = 0; j < count; ++j) coefficients(i, j) = factor * w(first + i, j);
+    }
+    products.spread(first, coefficients.top(n), {sums.data, count * out, duals.covector.cols()});
+  });
+  const Partition split(size, comm.size());
+  Matrix<double> image(count, split.count(comm.rank()));
+  sum.reduce_scatter(split, image.view());
+  std::vector<double> squares;
+  for (Index j = 0; j < count; ++j) {
+    const auto v = block.entries(j).subspan(static_cast<std::size_t>(split.begin(comm.rank())),
+                                            static_cast<std::size_t>(image.cols()));
+    axpy(-q[static_cast<std::size_t>(j)], v, image.row(j));
+    squares.push_back(dot(image.row(j), image.row(j)));
+  }
+  MPI_Allreduce(MPI_IN_PLACE, squares.data(), static_cast<int>(count), MPI_DOUBLE, MPI_SUM, comm.get());
+  std::vector<double> result;
+  for (Index j = 0; j < count; ++j) {
+    const auto at = static_cast<std::size_t>(j);
+    const double outside = std::max(0.0, 1 - dot(block.entries(j), block.entries(j)));
+    result.push_back(std::sqrt(squares[at] + q[at] * q[at] * outside));
+  }
+  return result;
+}
+
 }  // namespace
 
-void project_tile(const Duals& duals, Index first, ConstMatrixView<double> weights,
-                  MatrixView<double> projections) {
-  // w_kj = r_k^T V_j a_k / |a_k|^2
-  const Index count = projections.rows, out = duals.response.cols();
-  Matrix<double> images(count, weights.rows);
-  gemm<double>(Op::none, Op::transpose, 1.0, duals.activity.view().rows_from(first, count), weights, 0.0,
-               images.view());
-  for (Index i = 0; i < count; ++i) {
-    const auto r = duals.response.row(first + i);
-    const double inverse = duals.inverse[static_cast<std::size_t>(first + i)];
-    for (Index j = 0; j < projections.cols; ++j)
-      projections(i, j) =
-          inverse * std::inner_product(r.begin(), r.end(), images.row(i).data() + j * out, 0.0);
+void take_matrix(std::span<const double> vector, const Place& place, MatrixView<double> matrix) {
+  const Index in = place.bias < 0 ? matrix.cols : matrix.cols - 1;
+  for (Index o = 0; o < matrix.rows; ++o) {
+    std::copy_n(vector.data() + place.weight + o * in, in, matrix.row(o).data());
+    if (place.bias >= 0) matrix(o, in) = vector[static_cast<std::size_t>(place.bias + o)];
   }
 }
 
-void spread_tile(const Duals& duals, Index first, ConstMatrixView<double> coefficients,
-                 MatrixView<double> weights) {
-  const Index count = coefficients.rows, out = duals.response.cols();
-  Matrix<double> scaled(count, weights.rows);
+void add_matrix(double factor, ConstMatrixView<double> matrix, const Place& place, std::span<double> vector) {
+  const Index in = place.bias < 0 ? matrix.cols : matrix.cols - 1;
+  for (Index o = 0; o < matrix.rows; ++o) {
+    axpy(factor, matrix.row(o).first(static_cast<std::size_t>(in)),
+         vector.subspan(static_cast<std::size_t>(place.weight + o * in), static_cast<std::size_t>(in)));
+    if (place.bias >= 0) vector[static_cast<std::size_t>(place.bias + o)] += factor * matrix(o, in);
+  }
+}
+
+void TileProducts::project(Index first, ConstMatrixView<double> weights, MatrixView<double> projections) {
+  // w_kj = r_k^T V_j b_k / (b_k.a_k); pairs run fastest, so that the sums over r go side by side.
+  const Index count = projections.rows, out = duals_.response.cols();
+  const auto images = shaped(images_, weights.rows, count);
+  const auto responses = shaped(responses_, out, count);
+  gemm<double>(Op::none, Op::transpose, 1.0, weights, duals_.covector.view().rows_from(first, count), 0.0,
+               images);
+  for (Index i = 0; i < count; ++i)
+    for (Index o = 0; o < out; ++o) responses(o, i) = duals_.response(first + i, o);
+  sums_.resize(static_cast<std::size_t>(count));
+  for (Index j = 0; j < projections.cols; ++j) {
+    std::ranges::fill(sums_, 0.0);
+    for (Index o = 0; o < out; ++o) {
+      const double* r = responses.row(o).data();
+      const double* image = images.row(j * out + o).data();
+      for (std::size_t i = 0; i < sums_.size(); ++i) sums_[i] += r[i] * image[i];
+    }
+    for (Index i = 0; i < count; ++i)
+      projections(i, j) =
+          duals_.inverse[static_cast<std::size_t>(first + i)] * sums_[static_cast<std::size_t>(i)];
+  }
+}
+
+void TileProducts::spread(Index first, ConstMatrixView<double> coefficients, MatrixView<double> weights) {
+  const Index count = coefficients.rows, out = duals_.response.cols();
+  const auto images = shaped(images_, count, weights.rows);
   for (Index i = 0; i < count; ++i) {
-    const auto r = duals.response.row(first + i);
-    const double inverse = duals.inverse[static_cast<std::size_t>(first + i)];
+    const auto r = duals_.response.row(first + i);
+    const double inverse = duals_.inverse[static_cast<std::size_t>(first + i)];
     for (Index j = 0; j < coefficients.cols; ++j)
-      std::ranges::transform(r, scaled.row(i).data() + j * out,
+      std::ranges::transform(r, images.row(i).data() + j * out,
                              [c = inverse * coefficients(i, j)](double x) { return c * x; });
   }
-  gemm<double>(Op::transpose, Op::none, 1.0, scaled.view(), duals.activity.view().rows_from(first, count),
-               0.0, weights);
+  gemm<double>(Op::transpose, Op::none, 1.0, images, duals_.covector.view().rows_from(first, count), 1.0,
+               weights);
 }
 
-std::vector<double> captured_by(const Comm& comm, const nn::Layer& layer, const Duals& duals,
-                                const Directions& directions, std::span<const Index> chosen) {
+std::vector<double> captured_by(const Comm& comm, const Duals& duals, const Directions& directions,
+                                std::span<const Index> chosen) {
   Matrix<double> vectors(std::ssize(chosen), directions.vectors.cols);
   for (Index j = 0; j < vectors.rows(); ++j)
     std::ranges::copy(directions.vectors.row(chosen[static_cast<std::size_t>(j)]), vectors.row(j).begin());
   Directions subset = directions;
   subset.vectors = vectors.view();
-  BlockOfDirections block(comm, layer, duals, subset);
+  BlockOfDirections block(comm, duals, subset);
   std::vector<double> captured(duals.state.size());
-  for (Index begin = 0; begin < vectors.rows(); begin += block_size) {
-    const Index count = std::min(block_size, vectors.rows() - begin);
-    const auto w = block.project(begin, count);
+  for (Index begin = 0; begin < vectors.rows(); begin += block.width()) {
+    const Index count = std::min(block.width(), vectors.rows() - begin);
+    const auto w = block.start(begin, count);
     LaneSum nothing(comm, duals.lanes, 1, 1);
     add_over_pairs(comm, duals, nothing, [&](Index first, Index n, MatrixView<double>) {
       block.fill(first, n, count);
       for (Index k = first; k < first + n; ++k) {
         const auto at = static_cast<std::size_t>(k);
-        if (duals.state[at] != DualState::kept) continue;
-        for (double x : w.row(k)) captured[at] += x * x / (duals.norm[at] * duals.norm[at]);
+        if (duals.state[at] == DualState::kept)
+          captured[at] += dot(w.row(k), w.row(k)) / (duals.norm[at] * duals.norm[at]);
       }
     });
     double status = 0;
@@ -128,57 +215,64 @@ std::vector<double> captured_by(const Comm& comm, const nn::Layer& layer, const 
   return captured;
 }
 
-Projected project(const Comm& comm, const nn::Layer& layer, const Duals& duals, const Directions& directions,
-                  Index pairs) {
+Projected project(const Comm& comm, const Duals& duals, const Directions& directions, Index pairs) {
   Projected result;
   result.captured.resize(static_cast<std::size_t>(duals.count()));
   result.curved.resize(static_cast<std::size_t>(duals.count()));
   const double weight = pairs > 0 ? 1.0 / static_cast<double>(pairs) : 0.0;
-  BlockOfDirections block(comm, layer, duals, directions);
+  BlockOfDirections block(comm, duals, directions);
   PerDirection& per = result.directions;
 
-  for (Index begin = 0; begin < std::ssize(directions.values); begin += block_size) {
-    const Index count = std::min(block_size, std::ssize(directions.values) - begin);
-    const auto w = block.project(begin, count);
+  for (Index begin = 0; begin < std::ssize(directions.values); begin += block.width()) {
+    const Index count = std::min(block.width(), std::ssize(directions.values) - begin);
+    const auto w = block.start(begin, count);
     const Slots slots{count};
     // Two passes: deviations from a mean known beforehand do not cancel.
-    const auto means =
-        sum_over_pairs(comm, duals, 2 * count, [&](Index first, Index n, std::span<double> sums) {
-          block.fill(first, n, count);
-          for (Index k = first; k < first + n; ++k) {
-            const double factor = secant(duals, k);
-            for (Index j = 0; j < count; ++j) {
-              sums[slots.at(0, j)] += w(k, j);
-              sums[slots.at(1, j)] += factor * w(k, j);
-            }
-          }
-        });
+    auto means = sum_over_pairs(comm, duals, 2 * count, [&](Index first, Index n, std::span<double> sums) {
+      block.fill(first, n, count);
+      for (Index k = first; k < first + n; ++k) {
+        const double factor = secant(duals, k);
+        const double* row = w.row(k).data();
+        double* plain = sums.data();
+        double* secants = plain + count;
+        for (Index j = 0; j < count; ++j) plain[j] += row[j];
+        for (Index j = 0; j < count; ++j) secants[j] += factor * row[j];
+      }
+    });
+    for (double& mean : means) mean *= weight;
     const auto moments =
         sum_over_pairs(comm, duals, 4 * count, [&](Index first, Index n, std::span<double> sums) {
+          double* to = sums.data();
           for (Index k = first; k < first + n; ++k) {
             const auto at = static_cast<std::size_t>(k);
             if (duals.state[at] == DualState::dropped) continue;
             const double factor = secant(duals, k);
-            const double norm_squared = duals.norm[at] * duals.norm[at];
+            const auto row = w.row(k);
             for (Index j = 0; j < count; ++j) {
-              const double dw = w(k, j) - weight * means[slots.at(0, j)];
-              const double dg = factor * w(k, j) - weight * means[slots.at(1, j)];
-              const double square = w(k, j) * w(k, j);
-              sums[slots.at(0, j)] += dw * dw;
-              sums[slots.at(1, j)] += dg * dg;
-              sums[slots.at(2, j)] += dw * dg;
-              sums[slots.at(3, j)] += factor * square;
-              if (norm_squared > 0) result.captured[at] += square / norm_squared;
-              result.curved[at] += directions.values[static_cast<std::size_t>(begin + j)] * square;
+              const double x = row.data()[j];
+              const double dw = x - means.data()[j];
+              const double dg = factor * x - means.data()[count + j];
+              to[j] += dw * dw;
+              to[count + j] += dg * dg;
+              to[2 * count + j] += dw * dg;
+              to[3 * count + j] += factor * (x * x);
             }
+            if (duals.state[at] == DualState::kept)
+              result.captured[at] += dot(row, row) / (duals.norm[at] * duals.norm[at]);
+            result.curved[at] += weighted_squares(row, directions.values.data() + begin);
           }
         });
-    append(per.mean_w, means, slots, 0, count, weight);
-    append(per.mean_g, means, slots, 1, count, weight);
+    append(per.mean_w, means, slots, 0, count, 1.0);
+    append(per.mean_g, means, slots, 1, count, 1.0);
     append(per.sigma_w, moments, slots, 0, count, weight);
     append(per.sigma_g, moments, slots, 1, count, weight);
     append(result.covariance, moments, slots, 2, count, weight);
     append(per.contribution, moments, slots, 3, count, weight);
+    if (!directions.complete) {
+      const auto q = std::span(per.contribution).subspan(static_cast<std::size_t>(begin));
+      const auto found = leaks(comm, duals, block, w, q, weight);
+      result.leak.insert(result.leak.end(), found.begin(), found.end());
+    }
   }
   for (double& x : per.sigma_w) x = std::sqrt(x);
   for (double& x : per.sigma_g) x = std::sqrt(x);

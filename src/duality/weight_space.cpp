@@ -17,13 +17,11 @@ double inverse_of_kept(const Comm& comm, const Duals& duals) {
   return 1.0 / static_cast<double>(std::max<Index>(1, comm.sum(static_cast<Index>(kept))));
 }
 
-/// The rows of `own` of all kept pairs, in their order, on every rank.
+/// The rows of `own` of all pairs that are not dropped, in their order, on every rank.
 Matrix<double> gather_kept(const Comm& comm, const Duals& duals, const Matrix<double>& own) {
-  const auto dropped = [&] {
-    std::vector<double> flags;
-    for (DualState state : duals.state) flags.push_back(state == DualState::dropped ? 1 : 0);
-    return gather_pairs(comm, duals, flags);
-  }();
+  std::vector<double> flags;
+  for (DualState state : duals.state) flags.push_back(state == DualState::dropped ? 1 : 0);
+  const auto dropped = gather_pairs(comm, duals, flags);
   Matrix<double> all(std::ranges::count(dropped, 0.0), own.cols());
   std::vector<double> column(static_cast<std::size_t>(own.rows()));
   for (Index j = 0; j < own.cols(); ++j) {
@@ -36,21 +34,36 @@ Matrix<double> gather_kept(const Comm& comm, const Duals& duals, const Matrix<do
   return all;
 }
 
+/// Row and column of an entry of a block's vector in the matrix that duals are; no row outside the layer.
+struct Entry {
+  Index row = -1, col = 0;
+
+  Entry(Index at, const Place& place, Index out, Index cols) {
+    const Index in = place.bias < 0 ? cols : cols - 1;
+    if (at >= place.weight && at < place.weight + out * in) {
+      row = (at - place.weight) / in;
+      col = (at - place.weight) % in;
+    } else if (place.bias >= 0 && at >= place.bias && at < place.bias + out) {
+      row = at - place.bias;
+      col = in;
+    }
+  }
+};
+
 /// The centred dual weights of all kept pairs as vectors of a block: pairs x this rank's part.
 Matrix<double> centred_duals(const Comm& comm, const Duals& duals, const Partition& block,
-                             Index weight_offset) {
+                             const Place& place) {
   Matrix<double> response = duals.response;
   for (Index k = 0; k < response.rows(); ++k)
     for (double& x : response.row(k)) x *= duals.inverse[static_cast<std::size_t>(k)];
   const auto r = gather_kept(comm, duals, response);
-  const auto a = gather_kept(comm, duals, duals.activity);
+  const auto b = gather_kept(comm, duals, duals.covector);
   Matrix<double> d(r.rows(), block.count(comm.rank()));
   for (Index j = 0; j < d.cols(); ++j) {
-    const Index entry = block.begin(comm.rank()) + j - weight_offset;
-    if (entry < 0 || entry >= r.cols() * a.cols()) continue;
-    const Index o = entry / a.cols(), i = entry % a.cols();
+    const Entry entry(block.begin(comm.rank()) + j, place, r.cols(), b.cols());
+    if (entry.row < 0) continue;
     double mean = 0;
-    for (Index k = 0; k < d.rows(); ++k) mean += d(k, j) = r(k, o) * a(k, i);
+    for (Index k = 0; k < d.rows(); ++k) mean += d(k, j) = r(k, entry.row) * b(k, entry.col);
     mean /= static_cast<double>(d.rows());
     for (Index k = 0; k < d.rows(); ++k) d(k, j) -= mean;
   }
@@ -60,11 +73,11 @@ Matrix<double> centred_duals(const Comm& comm, const Duals& duals, const Partiti
 }  // namespace
 
 WeightOperator::WeightOperator(const Comm& comm, const Duals& duals, DualOperator kind,
-                               const Partition& block, Index weight_offset)
+                               const Partition& block, const Place& place)
     : comm_(comm),
       duals_(duals),
       block_(block),
-      weight_offset_(weight_offset),
+      place_(place),
       centred_(kind == DualOperator::dual_covariance || kind == DualOperator::secant_covariance),
       per_pair_(inverse_of_kept(comm, duals)),
       weight_(duals.state.size()),
@@ -79,17 +92,18 @@ WeightOperator::WeightOperator(const Comm& comm, const Duals& duals, DualOperato
 }
 
 void WeightOperator::apply(ConstMultiVector in, MultiVector out) const {
-  const Index vectors = in.rows, rows = duals_.response.cols(), cols = duals_.activity.cols();
+  const Index vectors = in.rows, rows = duals_.response.cols(), cols = duals_.covector.cols();
   Matrix<double> whole(vectors, block_.size());
   gather_all(comm_, block_, in, whole.view());
   Matrix<double> weights(vectors * rows, cols);
   for (Index j = 0; j < vectors; ++j)
-    std::copy_n(whole.row(j).begin() + weight_offset_, rows * cols, weights.row(j * rows).data());
+    take_matrix(whole.row(j), place_, weights.view().rows_from(j * rows, rows));
 
   // y_k = f_k <D_k, x>, then the mean of (y_k - mean y) w_k D_k: a difference of means would cancel.
   Matrix<double> y(duals_.count(), vectors);
+  TileProducts tiles(duals_);
   auto means = sum_over_pairs(comm_, duals_, vectors, [&](Index first, Index count, std::span<double> sums) {
-    project_tile(duals_, first, weights.view(), y.view().rows_from(first, count));
+    tiles.project(first, weights.view(), y.view().rows_from(first, count));
     for (Index k = first; k < first + count; ++k)
       for (Index j = 0; j < vectors; ++j)
         sums[static_cast<std::size_t>(j)] += y(k, j) *= scale_[static_cast<std::size_t>(k)];
@@ -102,12 +116,10 @@ void WeightOperator::apply(ConstMultiVector in, MultiVector out) const {
     for (Index k = first; k < first + count; ++k)
       for (Index j = 0; j < vectors; ++j)
         y(k, j) = (y(k, j) - means[static_cast<std::size_t>(j)]) * weight_[static_cast<std::size_t>(k)];
-    spread_tile(duals_, first, y.view().rows_from(first, count), products.view());
+    std::ranges::fill(products.entries(), 0.0);
+    tiles.spread(first, y.view().rows_from(first, count), products.view());
     for (Index j = 0; j < vectors; ++j)
-      axpy(per_pair_, {products.row(j * rows).data(), static_cast<std::size_t>(rows * cols)},
-           sums.row(j)
-               .subspan(static_cast<std::size_t>(weight_offset_))
-               .first(static_cast<std::size_t>(rows * cols)));
+      add_matrix(per_pair_, products.view().rows_from(j * rows, rows), place_, sums.row(j));
   });
   sum.reduce_scatter(block_, out);
 }
@@ -153,9 +165,9 @@ Alignment align(std::span<const double> values, ConstMultiVector vectors, const 
           .diagonal = square > 0 ? diagonal / square : 0.0};
 }
 
-std::vector<double> co_spectrum(const LinearOperator& curvature, const Duals& duals, Index weight_offset) {
+std::vector<double> co_spectrum(const LinearOperator& curvature, const Duals& duals, const Place& place) {
   const Comm& comm = curvature.comm();
-  const auto d = centred_duals(comm, duals, curvature.range(), weight_offset);
+  const auto d = centred_duals(comm, duals, curvature.range(), place);
   const Index pairs = d.rows();
   if (pairs == 0) return {};
   Matrix<double> gram(pairs, pairs);

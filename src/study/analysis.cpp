@@ -122,11 +122,11 @@ std::vector<duality::Pair> make_pairs(const Comm& comm, const nn::Model<double>&
   const auto& anchor_name = from_test ? test_name : train_name;
   const auto& partner_name = from_test ? train_name : test_name;
   const bool integral = !by_activity && data.train.rows.is_integer() && data.test.rows.is_integer();
-  auto matches =
-      asked.pairing == PairingKind::random
-          ? duality::random_match(comm, anchors, partners, config.seed, anchor_name, partner_name,
-                                  asked.neighbours)
-          : duality::nearest(comm, anchors, partners, integral, anchor_name, partner_name, asked.neighbours);
+  auto matches = asked.pairing == PairingKind::random
+                     ? duality::random_match(comm, anchors, partners, config.seed, anchor_name, partner_name,
+                                             asked.neighbours)
+                     : duality::nearest(comm, anchors, partners, integral, anchor_name, partner_name,
+                                        asked.neighbours, asked.neighbour_rank);
   if (integral)
     for (auto& match : matches) match.distance /= scale;
   return duality::as_pairs(matches, asked.anchor);
@@ -142,14 +142,32 @@ bool certify_sharp(const Comm& comm, const LayerDuality& result, const duality::
     return d.sharp_certified;
   const auto& sigma = d.directions.sigma_g;
   const double last = std::pow(sigma[static_cast<std::size_t>(d.sharp_directions.back())], 2);
-  double rest = d.secant_variance;
+  double rest = std::pow(d.whole_determinants.sharpness, 2);
   for (double value : sigma) rest -= value * value;
   if (rest <= last) return true;  // The trace bounds the eigenvalue.
   const duality::WeightOperator secants(comm, result.duals, DualOperator::secant_covariance,
-                                        directions.partition, directions.weight_offset);
+                                        directions.partition, directions.place);
   const duality::OffSubspace outside(secants, directions.vectors);
   const auto found = spectrum::compute(outside, {.count = 1, .tolerance = 1e-6, .seed = config.seed});
   return found.as_asked() && found.values.front() + found.value_bounds.front() <= last;
+}
+
+/// What rounding may add to a residual, relative to |H|, as in the certificate of the eigenpairs.
+double rounding_of(const deck::Config& config) {
+  return 50 * (config.numerics.precision == Precision::double_ ? std::numeric_limits<double>::epsilon()
+                                                               : std::numeric_limits<float>::epsilon());
+}
+
+duality::Place place_of(const nn::BlockLayout& block, Index layer, DualKind dual) {
+  const auto at = static_cast<std::size_t>(layer);
+  return {.weight = block.weight_offset[at],
+          .bias = dual == DualKind::augmented ? block.bias_offset[at] : Index{-1}};
+}
+
+duality::CoVector covector_of(const nn::Linearisation<double>& linearisation, Index layer,
+                              const deck::Duality& asked) {
+  if (asked.dual != DualKind::metric) return {.kind = asked.dual, .metric_factor = {}};
+  return duality::metric_covector(linearisation, layer, asked.ridge);
 }
 
 }  // namespace
@@ -186,15 +204,20 @@ void check_labels(const data::Dataset& data, const deck::Config& config) {
   const auto& anchors = from_test ? test : train;
   const auto& partners = from_test ? train : test;
   const std::string partner_name = from_test ? "correctly labelled training" : "test";
-  const Index needed = config.duality->pairing == PairingKind::random ? 1 : config.duality->neighbours;
+  const deck::Duality& asked = *config.duality;
+  const Index needed = asked.pairing == PairingKind::random ? 1 : asked.neighbours + asked.neighbour_rank - 1;
   for (std::size_t c = 0; c < data.classes.size(); ++c) {
     if (anchors[c] == 0 || partners[c] >= needed) continue;
-    throw DataError(fmt::format("class {} has {} {} samples to be paired, but {}", data.classes[c],
-                                anchors[c], from_test ? "test" : "training",
-                                partners[c] == 0
-                                    ? fmt::format("no {} sample", partner_name)
-                                    : fmt::format("only {} {} samples, fewer than duality.neighbours = {}",
-                                                  partners[c], partner_name, needed)));
+    throw DataError(fmt::format(
+        "class {} has {} {} samples to be paired, but {}", data.classes[c], anchors[c],
+        from_test ? "test" : "training",
+        partners[c] == 0
+            ? fmt::format("no {} sample", partner_name)
+            : fmt::format("only {} {} samples, fewer than duality.neighbours = {}{}", partners[c],
+                          partner_name, asked.neighbours,
+                          asked.neighbour_rank > 1
+                              ? fmt::format(" from duality.neighbour_rank = {} on", asked.neighbour_rank)
+                              : "")));
   }
 }
 
@@ -268,10 +291,12 @@ std::vector<LayerDuality> decompose_gap(const Comm& comm, const nn::Network& net
                                  .angle_bounds = spectrum.angle_bounds,
                                  .vectors = spectrum.vectors.view(),
                                  .partition = Partition(spectrum.size, comm.size()),
-                                 .weight_offset = 0,
+                                 .place = {},
                                  .complete = spectrum.complete(),
                                  .clusters = spectrum.clusters,
-                                 .upper = spectrum.upper};
+                                 .upper = spectrum.upper,
+                                 .residuals = spectrum.residuals,
+                                 .value_rounding = rounding_of(config) * spectrum.norm_estimate};
   const duality::DecompositionOptions options{.sharp = config.duality->sharp,
                                               .sharp_by = config.duality->sharp_by,
                                               .sharp_share = config.duality->sharp_share,
@@ -284,11 +309,12 @@ std::vector<LayerDuality> decompose_gap(const Comm& comm, const nn::Network& net
     LayerDuality result;
     result.layer = name;
     const Index layer = network.find(name);
-    directions.weight_offset = block.weight_offset[static_cast<std::size_t>(layer)];
+    directions.place = place_of(block, layer, config.duality->dual);
     const bool same_pairs = !results.empty() && config.duality->pairing != PairingKind::nearest_activity;
     result.pairs = same_pairs ? results.front().pairs : make_pairs(comm, model, layer, data, config);
-    result.duals = duality::make_duals(
-        comm, model, layer, lanes_for(std::ssize(result.pairs), config.numerics), result.pairs, inputs);
+    result.duals =
+        duality::make_duals(comm, model, layer, lanes_for(std::ssize(result.pairs), config.numerics),
+                            result.pairs, inputs, covector_of(linearisation, layer, *config.duality));
     result.decomposition = duality::decompose(comm, model, layer, result.duals, directions, options);
     result.decomposition.sharp_certified = certify_sharp(comm, result, directions, config);
     result.operators = find_operator_spectra(comm, result.duals, directions, config);
@@ -297,7 +323,7 @@ std::vector<LayerDuality> decompose_gap(const Comm& comm, const nn::Network& net
         log.warning("{} at {}: only {} of {} eigenpairs converged ({})", name_of(found.kind), name,
                     found.spectrum.converged(), found.spectrum.requested, found.spectrum.reason);
     if (result.decomposition.kept_pairs + result.decomposition.zero_duals <= config.duality->co_spectrum)
-      result.co_spectrum = duality::co_spectrum(*curvature, result.duals, directions.weight_offset);
+      result.co_spectrum = duality::co_spectrum(*curvature, result.duals, directions.place);
     if (const Index dropped = result.decomposition.dropped_pairs; dropped > 0)
       log.warning(
           "{} of {} pairs have no dual weight at {} (its input is zero for the training partner) and are "

@@ -137,6 +137,8 @@ void add_clusters(h5::OutputFile& file, const std::string& group, const duality:
   add_list(file, group + "/sigma_g_squared", per.sigma_g_squared);
   add_list(file, group + "/mean_square_w", per.mean_square_w);
   add_list(file, group + "/mean_square_g", per.mean_square_g);
+  add_list(file, group + "/angle_bound", per.angle_bound);
+  add_list(file, group + "/contribution_bound", per.contribution_bound);
 }
 
 void add_classes(h5::OutputFile& file, const std::string& group, const duality::ClassTotals& totals) {
@@ -191,8 +193,19 @@ void add_pairs(h5::OutputFile& file, const Comm& comm, const std::string& group,
   add_list(file, group + "/test_index", test);
   add_list(file, group + "/train_index", train);
   add_list(file, group + "/distance", distance);
-  add_list(file, group + "/loss_gap", gather_pairs(comm, d.duals, d.duals.loss_gap));
-  add_list(file, group + "/dual_norm", gather_pairs(comm, d.duals, d.duals.norm));
+  const auto add = [&](const std::string& name, const std::vector<double>& values) {
+    add_list(file, group + "/" + name, gather_pairs(comm, d.duals, values));
+  };
+  add("loss_gap", d.duals.loss_gap);
+  add("dual_norm", d.duals.norm);
+  add("exactness", d.duals.exactness);
+  add("gradient_term", d.duals.gradient_term);
+  add("curvature_term", d.duals.curvature_term);
+  std::vector<double> own;
+  for (duality::DualState state : d.duals.state) own.push_back(static_cast<double>(state));
+  const auto all = gather_pairs(comm, d.duals, own);
+  const std::vector<std::uint8_t> states(all.begin(), all.end());
+  file.add(group + "/state", std::span<const std::uint8_t>(states), {std::ssize(states)});
 }
 
 void add_shares(h5::OutputFile& file, const std::string& group, const duality::Decomposition& d) {
@@ -204,6 +217,23 @@ void add_shares(h5::OutputFile& file, const std::string& group, const duality::D
   add("complement", d.complement);
   add("sharp", d.sharp);
   add("flat", d.flat);
+}
+
+void add_bounds(h5::OutputFile& file, const std::string& group, const duality::Decomposition& d) {
+  const auto largest = [](const std::vector<double>& values) {
+    return values.empty() ? 0.0 : std::ranges::max(values);
+  };
+  file.attribute(group, "total_bound", d.total_bound);
+  file.attribute(group, "sharp_bound", d.sharp_bound);
+  file.attribute(group, "worst_bound", largest(d.clusters.contribution_bound));
+  file.attribute(group, "worst_direction_bound", largest(d.directions.contribution_bound));
+}
+
+void add_determinants(h5::OutputFile& file, const std::string& group, const duality::Decomposition& d) {
+  file.attribute(group, "sharp_sigma_g", d.sharp_determinants.sharpness);
+  file.attribute(group, "sharp_sigma_w", d.sharp_determinants.size);
+  file.attribute(group, "whole_sigma_g", d.whole_determinants.sharpness);
+  file.attribute(group, "whole_sigma_w", d.whole_determinants.size);
 }
 
 void add_identities(h5::OutputFile& file, const std::string& group, const duality::Decomposition& d,
@@ -233,19 +263,27 @@ void add_duality(h5::OutputFile& file, const Comm& comm, const Result& result, c
   file.attribute(group, "pairing", std::string(name_of(asked.pairing)));
   file.attribute(group, "anchor", std::string(name_of(asked.anchor)));
   file.attribute(group, "neighbours", asked.neighbours);
+  file.attribute(group, "neighbour_rank", asked.neighbour_rank);
+  file.attribute(group, "dual", std::string(name_of(asked.dual)));
+  if (asked.dual == DualKind::metric) file.attribute(group, "ridge", asked.ridge);
   file.attribute(group, "matched_gap", d.matched_gap);
   file.attribute(group, "real_gap", result.losses.gap());
   file.attribute(group, "mean_abs_loss_gap", d.mean_abs_loss_gap);
   file.attribute(group, "partner_loss", d.partner_loss);
   add_shares(file, group, d);
+  add_bounds(file, group, d);
+  add_determinants(file, group, d);
   file.attribute(group, "unresolved", d.unresolved);
   file.attribute(group, "zero_duals", d.zero_duals);
   file.attribute(group, "dropped_pairs", d.dropped_pairs);
   file.attribute(group, "kept_pairs", d.kept_pairs + d.zero_duals);
   file.attribute(group, "exactness", d.exactness);
+  file.attribute(group, "exactness_pair", d.exactness_pair);
   file.attribute(group, "weight_norm", d.weight_norm);
   file.attribute(group, "activity_weighted_norm", d.activity_weighted_norm);
-  file.attribute(group, "second_order", d.second_order);
+  file.attribute(group, "gradient_term", d.gradient_term);
+  file.attribute(group, "curvature_term", d.curvature_term);
+  file.attribute(group, "second_order", d.gradient_term + d.curvature_term);
   file.attribute(group, "mean_field", d.mean_field);
   add_identities(file, group, d, result.spectrum->complete());
   if (asked.anchor == Anchor::test && d.dropped_pairs == 0) {

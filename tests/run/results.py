@@ -74,6 +74,7 @@ def expected_entries(contents: Contents, deck: dict[str, Any]) -> dict[str, str]
         "the deck has [training]": deck.get("training") is not None,
         "the deck has [spectrum]": spectrum is not None,
         "the deck has [duality]": duality is not None,
+        "`duality.dual` is `metric`": duality and duality.get("dual") == "metric",
         "`output.eigenvectors` is true": spectrum and deck["output"].get("eigenvectors", True),
         "the directions are a complete basis": complete,
         "the anchor is `test` and no pair was dropped":

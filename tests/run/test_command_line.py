@@ -144,11 +144,19 @@ class TestInfo:
     def test_shows_what_a_result_holds(self, program: Program, deck: Path) -> None:
         program.succeed("run", "deck.toml")
         out = program.succeed("info", "out/result.h5", ranks=2).out
-        for said in ("a small run", "1 rank, seed 6", "dense2     6 x 7", "trained for 30 epochs",
+        for said in ("a small run", "1 rank, seed 6", "dense2 6 x 7", "trained for 30 epochs",
                      "hessian, 8 of 8 eigenpairs (largest)", "90 pairs (nearest-input, anchor test)",
-                     "matched pairs", "100.0 %"):
+                     "test - training loss", "matched pairs", "100.0 %", "sharpness sigma_g", "size sigma_w",
+                     "duality exact to", "worst bound"):
             assert said in out
-        assert len(out.splitlines()) < 40
+        assert len(out.splitlines()) <= 24
+        with h5py.File(program.folder / "out/result.h5") as file:
+            layer = file["duality/dense2"]
+            for part in ("sharp", "flat"):
+                low, high = layer["intervals"][part]
+                line = next(line for line in out.splitlines() if part in line.split(",")[0])
+                assert f"{layer.attrs[part + '_contribution']:.6g}" in line
+                assert f"[{low:.4g}, {high:.4g}]" in line
 
     def test_shows_a_result_of_training_alone(self, program: Program) -> None:
         write_deck(program.folder / "deck.toml", spectrum=None, duality=None)

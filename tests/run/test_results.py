@@ -31,12 +31,13 @@ DECKS: dict[str, dict[str, Any]] = {
     "operators": {"duality": {"operators": ["gap", "dual-covariance", "secant-moment"],
                               "operator_count": 4, "co_spectrum": 90},
                   "spectrum": {"which": "all"}},
-    "three-neighbours": {"duality": {"neighbours": 3}},
+    "three-neighbours": {"duality": {"neighbours": 3, "neighbour_rank": 2}},
     "three-random-partners": {"duality": {"neighbours": 3, "pairing": "random"}},
     "two-layers": {"spectrum": {"block": ["dense1", "dense2"]},
                    "duality": {"layer": ["dense2", "dense1"], "pairing": "nearest-activity"}},
     "whole-network-all": {"spectrum": {"block": "all", "which": "all"}},
-    "first-layer-and-bias": {"network": {**BIAS, "activation": "tanh"}, "duality": {"layer": "dense1"},
+    "first-layer-and-bias": {"network": {**BIAS, "activation": "tanh"},
+                             "duality": {"layer": "dense1", "dual": "augmented"},
                              "spectrum": {"block": "dense1+bias", "which": "all"}},
     "list-of-layers": {"network": {**BIAS, "activation": "gelu"}, "duality": {"layer": "dense3"},
                        "spectrum": {"block": ["dense1", "dense3+bias"]}},
@@ -63,7 +64,7 @@ DECKS: dict[str, dict[str, Any]] = {
     "noisy-labels": {"data": {"label_noise": 0.2, "train_per_class": 40, "test_count": 50},
                      "training": {"weight_decay": {"kind": "l2", "strength": 1e-3}}},
     "anchor-train": {"duality": {"anchor": "train"}, "spectrum": {"which": "all"}},
-    "nearest-activity": {"duality": {"pairing": "nearest-activity"}},
+    "nearest-activity": {"duality": {"pairing": "nearest-activity", "dual": "metric"}},
     "random-pairs": {"duality": {"pairing": "random", "anchor": "train"}},
     "lean": {"numerics": {"cache": 0, "lanes": 2}, "output": {"eigenvectors": False},
              "training": {"batch_size": 240}},
@@ -200,6 +201,18 @@ def check_accounts(contents: results.Contents, precision: float) -> None:
         assert np.all(np.diff(per["sigma_g"][order]) <= 0)
         assert sorted(order) == list(range(order.size))
         assert np.all(np.diff(per["eigenvalue"]) <= 0)
+        assert duality["@exactness"] == np.max(duality["pairs/exactness"])
+        assert duality["@exactness_pair"] == np.argmax(duality["pairs/exactness"])
+        for term in ("gradient_term", "curvature_term"):
+            assert duality["@" + term] == pytest.approx(np.mean(duality["pairs/" + term]), **near)
+        assert np.sum(duality["pairs/state"] == 1) == duality["@zero_duals"]
+        assert np.all(per["contribution_bound"] <= scale * (1 + 1e-14))
+        assert duality["@worst_bound"] == np.max(duality["clusters/contribution_bound"])
+        assert duality["@sharp_bound"] <= np.sum(per["contribution_bound"][sharp]) * (1 + 1e-14)
+        assert duality["@sharp_sigma_w"] == pytest.approx(np.linalg.norm(per["sigma_w"][sharp]))
+        assert duality["@sharp_sigma_g"] == pytest.approx(np.linalg.norm(per["sigma_g"][sharp]))
+        for sigma in ("sigma_w", "sigma_g"):
+            assert np.linalg.norm(per[sigma]) <= duality["@whole_" + sigma] * (1 + 1e-12)
         assert duality["@exactness"] < 1e-12 * (1 + np.max(np.abs(gap)))
         identities = {key: value for key, value in duality.items() if key.startswith("@identity")}
         assert len(identities) >= 4

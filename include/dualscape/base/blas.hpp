@@ -27,6 +27,12 @@ void axpy(double alpha, std::span<const double> x, std::span<double> y);
 /// ComputationError when LAPACK fails.
 std::vector<double> symmetric_eigen(MatrixView<double> a);
 
+/// Cholesky factor L of a symmetric positive definite matrix (n x n, contiguous), of which only the lower
+/// triangle is read and which L replaces there. False when the matrix is not positive definite.
+bool cholesky(MatrixView<double> a);
+/// Each row x of `rows` (contiguous) becomes the solution of L L^T y = x.
+void cholesky_solve(ConstMatrixView<double> factor, MatrixView<double> rows);
+
 /// Threads the BLAS of this process uses from now on.
 void set_blas_threads(int threads);
 /// Name and version, and the kernel it chose for this processor, e.g. "OpenBLAS 0.3.21, SkylakeX".

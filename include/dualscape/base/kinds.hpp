@@ -25,6 +25,7 @@ enum class Curvature { hessian, gauss_newton, fisher, empirical_fisher, gradient
 enum class Which { largest, smallest, both, all };
 enum class PairingKind { nearest_input, nearest_activity, random };
 enum class Anchor { test, train };
+enum class DualKind { minimal, metric, augmented };
 enum class SharpBy { count, eigenvalue, share };
 enum class DualOperator { gap, dual_covariance, dual_moment, secant_covariance, secant_moment };
 enum class Precision { double_, single };
@@ -51,6 +52,8 @@ template <>
 std::span<const Choice<PairingKind>> choices<PairingKind>();
 template <>
 std::span<const Choice<Anchor>> choices<Anchor>();
+template <>
+std::span<const Choice<DualKind>> choices<DualKind>();
 template <>
 std::span<const Choice<SharpBy>> choices<SharpBy>();
 template <>

@@ -88,6 +88,8 @@ struct Duality {
   std::vector<std::string> layer;  ///< names of layers, or the single entry "all"
   PairingKind pairing = PairingKind::nearest_input;
   Anchor anchor = Anchor::test;
+  DualKind dual = DualKind::minimal;
+  double ridge = 1e-3;
   Index sharp = 10;
   SharpBy sharp_by = SharpBy::count;
   double sharp_share = 0.9;
@@ -95,6 +97,7 @@ struct Duality {
   std::vector<DualOperator> operators;
   Index operator_count = 10;
   Index neighbours = 1;
+  Index neighbour_rank = 1;
   Index co_spectrum = 0;  ///< largest number of pairs; 0: none
 
   bool operator==(const Duality&) const = default;
@@ -158,6 +161,8 @@ Activation layer_activation(const Network& network, std::size_t l);
 bool layer_bias(const Network& network, std::size_t l);
 /// Whether a block contains a layer's weight.
 bool covers(const std::vector<std::string>& block, const std::string& layer);
+/// Whether a block contains a layer's bias, if it has one.
+bool covers_bias(const std::vector<std::string>& block, const std::string& layer);
 /// Names of the layers whose duality the deck asks for: those it lists, or for "all" the dense layers that
 /// spectrum.block covers. Needs [duality] and [spectrum].
 std::vector<std::string> analysed_layers(const Config& config);

@@ -27,16 +27,23 @@ struct Directions {
   std::span<const double> angle_bounds;  ///< m: upper bounds of the sine of the angle to a true eigenvector
   ConstMultiVector vectors;              ///< m x this rank's part of a block's vector
   Partition partition;                   ///< of the block
-  Index weight_offset = 0;               ///< where the layer's weight starts in the block
+  Place place;                           ///< of the layer's duals in the block
   bool complete = false;                 ///< m = block size
   /// m: number of each direction's cluster, ascending, numbers may be left out; none: each its own
   std::span<const Index> clusters = {};
   Index upper = 0;  ///< the first `upper` are the largest of the block's eigenvalues
+  /// m: |H v - value v|, for the clusters' bounds; none: no cluster of several directions has a bound
+  std::span<const double> residuals = {};
+  double value_rounding = 0;  ///< what rounding may add to a residual
 };
 
 /// One entry a direction, in the order of the eigenvalues.
 struct PerDirection {
-  std::vector<double> mean_w, mean_g, sigma_w, sigma_g, correlation, contribution, contribution_bound;
+  std::vector<double> mean_w, mean_g, sigma_w, sigma_g, correlation, contribution;
+  /// What the direction's angle to the eigenvector, at most phi, may change its contribution by: the smaller
+  /// of sin(phi) mean |Dl_k| and, where directions are missing, 2 sin(phi) rho + sin(phi)^2 mean |Dl_k|, rho
+  /// = |Q v - (v^T Q v) v| with the gap operator Q.
+  std::vector<double> contribution_bound;
   std::vector<Index> order_by_sigma_g;  ///< positions, largest sigma_g first
 };
 
@@ -47,6 +54,18 @@ struct PerCluster {
   std::vector<double> eigenvalue;  ///< mean over the directions
   std::vector<double> contribution, sigma_w_squared, sigma_g_squared;
   std::vector<double> mean_square_w, mean_square_g;  ///< sums of sigma^2 + mean^2
+  /// Sine of the largest angle between the cluster's space and the eigenvectors': |H X - X (X^T H X)| over
+  /// the distance to all other eigenvalues; 1 where that is not known to be larger.
+  std::vector<double> angle_bound;
+  /// What that may change the sum of contributions by: angle_bound mean |Dl_k|; of a single direction its
+  /// own.
+  std::vector<double> contribution_bound;
+};
+
+/// The two determinants over a set of directions: root sums of squares.
+struct Determinants {
+  double sharpness = 0;  ///< sqrt(sum sigma_g^2)
+  double size = 0;       ///< sqrt(sum sigma_w^2)
 };
 
 /// A part of the gap: whole, and without the product of the means (the published curves' form).
@@ -60,26 +79,32 @@ struct Decomposition {
   PerCluster clusters;
   PairAccounts accounts;
   ClassTotals classes;
-  std::vector<Interval> intervals;      ///< one for each Part; empty without resamples
-  double matched_gap = 0;               ///< mean Dl_k
-  double mean_abs_loss_gap = 0;         ///< mean |Dl_k|: the scale of rounding in every account
-  double partner_loss = 0;              ///< mean loss of the training partners
-  Share total;                          ///< over the directions computed
-  Share complement;                     ///< over all others, computed on its own
-  Share sharp;                          ///< the directions of sharp_directions
-  Share flat;                           ///< the other computed ones and the complement
+  std::vector<Interval> intervals;  ///< one for each Part; empty without resamples
+  double matched_gap = 0;           ///< mean Dl_k
+  double mean_abs_loss_gap = 0;     ///< mean |Dl_k|: the scale of rounding in every account
+  double partner_loss = 0;          ///< mean loss of the training partners
+  Share total;                      ///< over the directions computed
+  Share complement;                 ///< over all others, computed on its own
+  Share sharp;                      ///< the directions of sharp_directions
+  Share flat;                       ///< the other computed ones and the complement
+  double total_bound =
+      0;  ///< what the angle bounds leave open of total and complement; 0 for a complete basis
+  double sharp_bound = 0;               ///< and of the sharp and flat parts
+  Determinants sharp_determinants;      ///< over the sharp directions
+  Determinants whole_determinants;      ///< over the whole space
   std::vector<Index> sharp_directions;  ///< positions, as the options choose them
-  double secant_variance = 0;           ///< sum of sigma_g^2 over the whole space
   bool sharp_reached = false;           ///< the computed directions were enough for the choice
   /// Known here for a complete basis and for SharpBy::eigenvalue; else false, though a test may show it.
   bool sharp_certified = false;     ///< no direction outside the computed ones could be among the sharp
   bool sharp_cuts_cluster = false;  ///< a cluster of eigenvalues is sharp in part
   double unresolved = 0;            ///< share of pairs with a zero dual
   Index kept_pairs = 0, zero_duals = 0, dropped_pairs = 0;
-  double exactness = 0;  ///< largest |loss(x', W) - loss(x, W*)|
+  double exactness = 0;      ///< largest |loss(x', W) - loss(x, W*)|
+  Index exactness_pair = 0;  ///< the first pair that has it
   double weight_norm = 0;
-  double activity_weighted_norm = 0;  ///< sqrt(tr W D W^T), D = mean Da Da^T / |a|^2
-  double second_order = 0;            ///< mean of grad_z l . r + r^T M r / 2
+  double activity_weighted_norm = 0;  ///< sqrt(tr W D W^T), D = mean Da Da^T |b|^2 / (b.a)^2
+  double gradient_term = 0;           ///< mean of grad_z l . r
+  double curvature_term = 0;          ///< mean of r^T M r / 2
   double mean_field = 0;              ///< sum over the directions of value (sigma_w^2 + mean_w^2) / 2
 
   /// How far the exact identities are from holding, each relative to the scale of its terms; NaN-free,

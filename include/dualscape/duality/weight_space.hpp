@@ -23,10 +23,10 @@ namespace dualscape::duality {
 /// reduces.
 class WeightOperator final : public LinearOperator {
  public:
-  /// Acts on vectors of `block`, in which the layer's weight starts at `weight_offset`; zero elsewhere.
+  /// Acts on vectors of `block`, in which the layer's duals stand at `place`; zero elsewhere.
   /// `comm` and `duals` must outlive the operator. @note Collective
   WeightOperator(const Comm& comm, const Duals& duals, DualOperator kind, const Partition& block,
-                 Index weight_offset);
+                 const Place& place);
 
   const Comm& comm() const override { return comm_; }
   Partition range() const override { return block_; }
@@ -36,7 +36,7 @@ class WeightOperator final : public LinearOperator {
   const Comm& comm_;
   const Duals& duals_;
   Partition block_;
-  Index weight_offset_;
+  Place place_;
   bool centred_;
   double per_pair_;             ///< 1 / number of kept pairs
   std::vector<double> weight_;  ///< c_k of mean c_k D_k <D_k, x>
@@ -73,8 +73,8 @@ Alignment align(std::span<const double> values, ConstMultiVector vectors, const 
 
 /// The K eigenvalues, descending, of D^T H D / K with D the centred dual weights of the K kept pairs: the
 /// nonzero ones are those of H S_w, which no linear reparametrisation of the weights changes. H acts on
-/// `curvature.range()`, in which the layer's weight starts at `weight_offset`. Of use while K x K and a few
+/// `curvature.range()`, in which the layer's duals stand at `place`. Of use while K x K and a few
 /// K x M numbers are small. @note Collective
-std::vector<double> co_spectrum(const LinearOperator& curvature, const Duals& duals, Index weight_offset);
+std::vector<double> co_spectrum(const LinearOperator& curvature, const Duals& duals, const Place& place);
 
 }  // namespace dualscape::duality

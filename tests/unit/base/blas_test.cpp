@@ -88,5 +88,24 @@ TEST(SymmetricEigen, GivesOrthonormalRowsThatDiagonalise) {
     }
 }
 
+TEST(Cholesky, SolvesAndSaysWhatIsNotPositiveDefinite) {
+  Matrix<double> a(3, 3), rows(2, 3);
+  const double entries[3][3] = {{4, 2, -1}, {2, 5, 3}, {-1, 3, 6}};
+  const double solution[2][3] = {{1, -2, 3}, {0.5, 4, -1}};
+  for (Index i = 0; i < 3; ++i)
+    for (Index j = 0; j < 3; ++j) {
+      // What stands above the diagonal is not read.
+      a(i, j) = j <= i ? entries[i][j] : 1e9;
+      for (Index r = 0; r < 2; ++r) rows(r, i) += entries[i][j] * solution[r][j];
+    }
+  ASSERT_TRUE(cholesky(a.view()));
+  cholesky_solve(a.view(), rows.view());
+  for (Index r = 0; r < 2; ++r)
+    for (Index i = 0; i < 3; ++i) EXPECT_NEAR(rows(r, i), solution[r][i], 1e-13);
+  Matrix<double> singular(2, 2);
+  singular(0, 0) = 1;
+  EXPECT_FALSE(cholesky(singular.view()));
+}
+
 }  // namespace
 }  // namespace dualscape

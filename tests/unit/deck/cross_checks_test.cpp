@@ -189,6 +189,32 @@ TEST(Duality, NamesEachOperatorOnce) {
                   "dual-moment, secant-covariance, secant-moment; found \"gaps\"; did you mean 'gap'?"));
 }
 
+TEST(CrossChecks, AugmentedDualsNeedTheBiasInTheBlock) {
+  const auto of = [](const std::string& bias, const std::string& block, const std::string& layer) {
+    return messages("[training]\n[network]\nbias = " + bias +
+                    "\nlayers = [{ units = 3 }, { units = 3 }]\n[spectrum]\nblock = " + block +
+                    "\n[duality]\nlayer = " + layer + "\ndual = 'augmented'\n");
+  };
+  EXPECT_THAT(of("true", "'dense2+bias'", "'dense2'"), ElementsAre());
+  EXPECT_THAT(of("true", "'all'", "'all'"), ElementsAre());
+  EXPECT_THAT(
+      of("true", "['dense1+bias', 'dense2']", "'all'"),
+      ElementsAre("deck.toml:9: key 'duality.dual' is \"augmented\", but spectrum.block has no bias of "
+                  "\"dense2\": name \"dense2+bias\" there"));
+  EXPECT_THAT(
+      of("false", "'dense2'", "'dense2'"),
+      ElementsAre("deck.toml:9: key 'duality.dual' is \"augmented\", but layer \"dense2\" has no bias"));
+}
+
+TEST(CrossChecks, RandomPartnersHaveNoRank) {
+  EXPECT_THAT(
+      with(
+          "[duality]\nlayer = 'dense2'\npairing = 'random'\nneighbour_rank = 2\n[spectrum]\nblock = 'all'\n"),
+      ElementsAre(
+          "deck.toml:8: key 'duality.neighbour_rank' must be 1 with duality.pairing = \"random\", which "
+          "knows no nearest"));
+}
+
 TEST(Duality, AllAreTheLayersOfTheBlock) {
   const auto layers = [](const std::string& block) {
     return analysed_layers(read_deck("[training]\n[duality]\nlayer = 'all'\n[spectrum]\nblock = " + block +

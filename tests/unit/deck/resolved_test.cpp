@@ -19,8 +19,10 @@ Config unusual() {
   config.spectrum = {
       Curvature::empirical_fisher, {"first", "second+bias"}, Which::both, 3, 1.7976931348623157e308};
   config.duality = {{"second"},
-                    PairingKind::random,
+                    PairingKind::nearest_activity,
                     Anchor::train,
+                    DualKind::metric,
+                    0.1,
                     4,
                     SharpBy::share,
                     1.0 / 3.0,
@@ -28,6 +30,7 @@ Config unusual() {
                     {DualOperator::secant_moment, DualOperator::gap},
                     3,
                     2,
+                    5,
                     500};
   config.numerics = {Precision::single, 4, (1ull << 40) + 1, 16, 100};
   config.output = {"runs/é", false};

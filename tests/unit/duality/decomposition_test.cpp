@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "dualscape/duality/weight_space.hpp"
 #include "problem.hpp"
 
 namespace dualscape::duality {
@@ -30,14 +31,14 @@ struct Expected {
   double mean_w = 0, mean_g = 0, sigma_w = 0, sigma_g = 0, correlation = 0, contribution = 0;
 
   Expected(const Duals& duals, std::span<const double> direction) {
-    const Index in = duals.activity.cols();
+    const Index in = duals.covector.cols();
     std::vector<double> w, g;
     for (Index k = 0; k < duals.count(); ++k) {
       const auto at = static_cast<std::size_t>(k);
       double projection = 0, squares = 0;
       for (Index o = 0; o < duals.response.cols(); ++o)
         for (Index i = 0; i < in; ++i) {
-          const double entry = duals.response(k, o) * duals.activity(k, i) * duals.inverse[at];
+          const double entry = duals.response(k, o) * duals.covector(k, i) * duals.inverse[at];
           projection += entry * direction[static_cast<std::size_t>(o * in + i)];
           squares += entry * entry;
         }
@@ -101,6 +102,55 @@ TEST(Decompose, ACompleteBasisCarriesTheWholeGap) {
     }
 }
 
+TEST(Decompose, EveryKindOfDualCarriesTheWholeGapAlongTheWholeNetworksEigenvectors) {
+  const Comm comm(MPI_COMM_WORLD);
+  const Problem problem(Activation::softplus);
+  const auto pairs = problem.pairs(comm);
+  const auto block = operators::select_block(problem.network, {"all"});
+  const auto linearisation = problem.linearisation(comm);
+  const auto hessian = operators::make_curvature<double>(Curvature::hessian, linearisation, block);
+  const Basis basis(comm, Basis::dense(*hessian), block.size);
+  const nn::Layer& here = problem.network.layer(layer);
+  for (const auto& kind : choices<DualKind>()) {
+    Directions directions = basis.directions();
+    directions.place = {.weight = here.weight_offset,
+                        .bias = kind.value == DualKind::augmented ? here.bias_offset : Index{-1}};
+    const Duals duals = problem.duals(comm, layer, pairs, kind.value);
+    const auto d = decompose(comm, problem.model, layer, duals, directions, {.curvature = hessian.get()});
+    EXPECT_NEAR(d.total.whole, d.matched_gap, 1e-12 * d.mean_abs_loss_gap) << kind.name;
+    for (double defect :
+         {d.identities.accounts, d.identities.basis_share, d.identities.products, d.identities.activity_norm,
+          d.identities.size, d.identities.sharpness, d.identities.curvature})
+      EXPECT_LT(defect, 1e-12) << kind.name;
+    EXPECT_LT(d.exactness, 1e-12);
+    // Against whole vectors, zero outside the layer, in loops.
+    Matrix<double> whole(block.size, block.size);
+    gather_all(comm, basis.partition, basis.vectors.view(), whole.view());
+    Matrix<double> duals_whole(duals.count(), block.size), w(duals.count(), block.size);
+    for (Index k = 0; k < duals.count(); ++k)
+      for (Index o = 0; o < here.out; ++o)
+        for (Index i = 0; i < duals.covector.cols(); ++i)
+          duals_whole(k, i < here.in ? here.weight_offset + o * here.in + i : here.bias_offset + o) =
+              duals.response(k, o) * duals.covector(k, i) * duals.inverse[static_cast<std::size_t>(k)];
+    gemm<double>(Op::none, Op::transpose, 1.0, duals_whole.view(), whole.view(), 0.0, w.view());
+    std::vector<double> mean(static_cast<std::size_t>(block.size)), contribution(mean);
+    for (Index k = 0; k < duals.count(); ++k)
+      for (Index n = 0; n < block.size; ++n) {
+        const auto at = static_cast<std::size_t>(n);
+        mean[at] += w(k, n) / static_cast<double>(pairs.size());
+        contribution[at] += duals.loss_gap[static_cast<std::size_t>(k)] * w(k, n) * w(k, n) /
+                            dot(duals_whole.row(k), duals_whole.row(k)) / static_cast<double>(pairs.size());
+      }
+    for (auto* values : {&mean, &contribution})
+      MPI_Allreduce(MPI_IN_PLACE, values->data(), static_cast<int>(block.size), MPI_DOUBLE, MPI_SUM,
+                    comm.get());
+    for (std::size_t n = 0; n < mean.size(); ++n) {
+      EXPECT_NEAR(d.directions.mean_w[n], mean[n], 1e-13 * d.activity_weighted_norm);
+      EXPECT_NEAR(d.directions.contribution[n], contribution[n], 1e-13 * d.mean_abs_loss_gap);
+    }
+  }
+}
+
 TEST(Decompose, AFewDirectionsAndTheirComplementCarryTheWholeGap) {
   const Comm comm(MPI_COMM_WORLD);
   const Problem problem;
@@ -129,7 +179,7 @@ TEST(Decompose, EachLayerCarriesTheWholeGapAlongTheWholeNetworksEigenvectors) {
   const Basis basis(comm, Basis::dense(*hessian), block.size);
   for (Index l : {0, 1, 2}) {
     Directions directions = basis.directions();
-    directions.weight_offset = block.weight_offset[static_cast<std::size_t>(l)];
+    directions.place.weight = block.weight_offset[static_cast<std::size_t>(l)];
     const Duals duals = problem.duals(comm, l, pairs);
     const auto d = decompose(comm, problem.model, l, duals, directions, {.curvature = hessian.get()});
     EXPECT_NEAR(d.total.whole, d.matched_gap, 1e-12 * d.mean_abs_loss_gap);
@@ -143,7 +193,7 @@ TEST(Decompose, EachLayerCarriesTheWholeGapAlongTheWholeNetworksEigenvectors) {
     for (Index k = 0; k < duals.count(); ++k)
       for (Index o = 0; o < here.out; ++o)
         for (Index i = 0; i < here.in; ++i)
-          sum += duals.response(k, o) * duals.activity(k, i) * duals.inverse[static_cast<std::size_t>(k)] *
+          sum += duals.response(k, o) * duals.covector(k, i) * duals.inverse[static_cast<std::size_t>(k)] *
                  all(0, here.weight_offset + o * here.in + i);
     MPI_Allreduce(MPI_IN_PLACE, &sum, 1, MPI_DOUBLE, MPI_SUM, comm.get());
     EXPECT_NEAR(d.directions.mean_w[0], sum / static_cast<double>(pairs.size()), 1e-13);
@@ -175,6 +225,91 @@ TEST(Decompose, TheCurvatureIdentityNoticesEigenvaluesOutOfStep) {
   EXPECT_GT(d.identities.curvature, 1e-4);
 }
 
+/// Directions turned into a vector outside them by an angle, with bounds that just hold.
+TEST(Bounds, HoldForDirectionsThatAreTurned) {
+  const Comm comm(MPI_COMM_WORLD);
+  const Problem problem;
+  const auto pairs = problem.pairs(comm);
+  const Duals duals = problem.duals(comm, layer, pairs);
+  const Basis exact(comm, problem, layer, 20);
+  const auto whole = decompose(comm, problem.model, layer, duals, exact.directions(), {.sharp = 2});
+  EXPECT_EQ(whole.total_bound, 0.0);
+  bool sharper = false;
+  for (double angle : {0.3, 1e-2, 1e-4}) {
+    Basis turned(comm, problem, layer, 6);
+    for (Index n = 0; n < 6; ++n)
+      for (Index i = 0; i < turned.vectors.cols(); ++i)
+        turned.vectors(n, i) =
+            std::cos(angle) * exact.vectors(n, i) + std::sin(angle) * exact.vectors(n + 7, i);
+    turned.angle_bounds.assign(6, std::sin(angle));
+    const auto d = decompose(comm, problem.model, layer, duals, turned.directions(), {.sharp = 2});
+    const double scale = d.mean_abs_loss_gap;
+    for (std::size_t n = 0; n < 6; ++n) {
+      const double change = std::abs(d.directions.contribution[n] - whole.directions.contribution[n]);
+      EXPECT_LE(change, d.directions.contribution_bound[n] + 1e-14 * scale);
+      EXPECT_LE(d.directions.contribution_bound[n], std::sin(angle) * scale);
+      sharper = sharper || d.directions.contribution_bound[n] < 0.5 * std::sin(angle) * scale;
+      EXPECT_EQ(d.clusters.contribution_bound[n], d.directions.contribution_bound[n]);
+    }
+    double total = 0, sharp = 0;
+    for (std::size_t n = 0; n < 6; ++n) total += whole.directions.contribution[n];
+    for (Index n : d.sharp_directions) sharp += whole.directions.contribution[static_cast<std::size_t>(n)];
+    EXPECT_LE(std::abs(d.total.whole - total), d.total_bound + 1e-14 * scale);
+    EXPECT_LE(std::abs(d.sharp.whole - sharp), d.sharp_bound + 1e-14 * scale);
+    EXPECT_LE(d.total_bound, (1 + 1e-14) * std::sqrt(6.0) * std::sin(angle) * scale);
+  }
+  EXPECT_TRUE(sharper);
+}
+
+TEST(Bounds, OfADirectionAreThoseOfItsDefinition) {
+  const Comm comm(MPI_COMM_WORLD);
+  const Problem problem;
+  const Duals duals = problem.duals(comm, layer, problem.pairs(comm));
+  const Basis exact(comm, problem, layer, 20);
+  const Basis some(comm, problem, layer, 6);
+  const auto d = decompose(comm, problem.model, layer, duals, some.directions(), {});
+  // rho from the products of the gap operator with the directions.
+  Matrix<double> products(6, some.vectors.cols());
+  const WeightOperator gap(comm, duals, DualOperator::gap, some.partition, {});
+  gap.apply(some.vectors.view(), products.view());
+  for (Index n = 0; n < 6; ++n) {
+    const auto at = static_cast<std::size_t>(n);
+    axpy(-d.directions.contribution[at], some.vectors.row(n), products.row(n));
+    double square = dot(products.row(n), products.row(n));
+    MPI_Allreduce(MPI_IN_PLACE, &square, 1, MPI_DOUBLE, MPI_SUM, comm.get());
+    const double sine = 1e-3;
+    const double expected = std::min(sine * d.mean_abs_loss_gap,
+                                     2 * sine * std::sqrt(square) + sine * sine * d.mean_abs_loss_gap);
+    EXPECT_NEAR(d.directions.contribution_bound[at], expected, 1e-13 * d.mean_abs_loss_gap);
+  }
+}
+
+TEST(Bounds, OfAClusterFollowItsSpace) {
+  const Comm comm(MPI_COMM_WORLD);
+  const Problem problem;
+  const Duals duals = problem.duals(comm, layer, problem.pairs(comm));
+  Basis basis(comm, problem, layer, 6);
+  basis.values = {9, 5.00002, 5, 3, 2, 1};
+  basis.angle_bounds = {1e-3, 1, 1, 2e-3, 1e-3, 0.5};
+  const std::vector<Index> clusters = {0, 1, 1, 2, 3, 4};
+  const std::vector<double> residuals = {1e-4, 3e-4, 4e-4, 1e-4, 1e-4, 1e-4};
+  Directions directions = basis.directions();
+  directions.clusters = clusters;
+  directions.residuals = residuals;
+  directions.upper = 6;
+  const auto d =
+      decompose(comm, problem.model, layer, duals, directions, {.sharp = 3, .sharp_by = SharpBy::eigenvalue});
+  const double sine = 5e-4 / (2 - 1e-4);
+  EXPECT_NEAR(d.clusters.angle_bound[1], sine, 1e-9);
+  EXPECT_NEAR(d.clusters.contribution_bound[1], sine * d.mean_abs_loss_gap, 1e-9);
+  EXPECT_LE(d.sharp_bound, std::hypot(1e-3, sine) * d.mean_abs_loss_gap + 1e-15);
+  EXPECT_GT(d.sharp_bound, 0.0);
+  // The space of the last two is next to what was not computed: nothing is known of it.
+  const std::vector<Index> last = {0, 1, 2, 3, 4, 4};
+  directions.clusters = last;
+  EXPECT_EQ(decompose(comm, problem.model, layer, duals, directions, {}).clusters.angle_bound[4], 1.0);
+}
+
 TEST(Decompose, SharpDirectionsAreTheFirstBySigmaG) {
   const Comm comm(MPI_COMM_WORLD);
   const Problem problem;
@@ -201,6 +336,71 @@ TEST(Decompose, ZeroDualsAreUnresolvedAndDroppedPairsAreInNoMean) {
   EXPECT_EQ(d.kept_pairs, 2);
   EXPECT_LT(d.identities.accounts, 1e-13);
   EXPECT_NEAR(d.unresolved, 0.0, 1e-14);
+}
+
+/// Every number of a decomposition.
+std::vector<double> numbers(const Decomposition& d) {
+  std::vector<double> all = {d.matched_gap,
+                             d.mean_abs_loss_gap,
+                             d.partner_loss,
+                             d.total.whole,
+                             d.total.without_means,
+                             d.complement.whole,
+                             d.complement.without_means,
+                             d.sharp.whole,
+                             d.flat.whole,
+                             d.total_bound,
+                             d.sharp_bound,
+                             d.unresolved,
+                             d.exactness,
+                             d.activity_weighted_norm,
+                             d.gradient_term,
+                             d.curvature_term,
+                             d.mean_field,
+                             d.sharp_determinants.sharpness,
+                             d.whole_determinants.size,
+                             d.identities.accounts,
+                             d.identities.products,
+                             d.identities.activity_norm,
+                             d.identities.size,
+                             d.identities.sharpness,
+                             d.identities.basis_share,
+                             d.identities.curvature};
+  const PerDirection& per = d.directions;
+  for (const auto* values : {&per.mean_w, &per.mean_g, &per.sigma_w, &per.sigma_g, &per.correlation,
+                             &per.contribution, &per.contribution_bound, &d.clusters.contribution_bound})
+    all.insert(all.end(), values->begin(), values->end());
+  for (const Interval& interval : d.intervals) all.insert(all.end(), {interval.low, interval.high});
+  return all;
+}
+
+TEST(Decompose, OfNothingIsZeroAndNeverNaN) {
+  const Comm comm(MPI_COMM_WORLD);
+  Problem problem(Activation::relu, Loss::cross_entropy, false);
+  // Partners no unit answers to; then test samples that equal their partners.
+  Problem dead = problem, same = problem;
+  for (double& x : dead.train_x.entries()) x = 0;
+  std::vector<Pair> pairs;
+  for (Index t = 0; t < problem.test_count; ++t) {
+    pairs.push_back({.test = t, .train = t});
+    std::ranges::copy(same.train_x.row(t), same.test_x.row(t).begin());
+  }
+  for (Index m : {6, 20}) {
+    const Basis basis(comm, problem, layer, m);
+    const auto of = [&](const Problem& changed) {
+      return decompose(comm, changed.model, layer, changed.duals(comm, layer, pairs), basis.directions(),
+                       {.sharp = 3, .resamples = 10});
+    };
+    const auto dropped = of(dead), zero = of(same);
+    EXPECT_EQ(dropped.dropped_pairs, problem.test_count);
+    EXPECT_EQ(dropped.kept_pairs + dropped.zero_duals, 0);
+    EXPECT_EQ(zero.zero_duals, problem.test_count);
+    for (double x : numbers(dropped)) EXPECT_EQ(x, 0.0);
+    for (double x : numbers(zero)) EXPECT_TRUE(std::isfinite(x));
+    EXPECT_EQ(zero.matched_gap, zero.unresolved);
+    EXPECT_LT(std::abs(zero.unresolved), 1e-14);
+    for (double sigma : zero.directions.sigma_g) EXPECT_EQ(sigma, 0.0);
+  }
 }
 
 TEST(Decompose, ASinglePairHasNoSpreadAndNoNaN) {

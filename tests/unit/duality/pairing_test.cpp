@@ -95,6 +95,20 @@ TEST(Nearest, FindsTheNearestFewInTheirOrder) {
   }
 }
 
+TEST(Nearest, MayLeaveOutTheFirst) {
+  const Comm comm(MPI_COMM_WORLD);
+  const Problem problem;
+  for (bool integral : {true, false}) {
+    const auto five = nearest(comm, problem.test(), problem.train(), integral, "test", "training", 5);
+    const auto some = nearest(comm, problem.test(), problem.train(), integral, "test", "training", 2, 3);
+    ASSERT_EQ(std::ssize(some), 2 * problem.test_count);
+    for (std::size_t m = 0; m < some.size(); ++m) {
+      EXPECT_EQ(some[m].partner, five[5 * (m / 2) + 2 + m % 2].partner);
+      EXPECT_EQ(some[m].anchor, static_cast<Index>(m / 2));
+    }
+  }
+}
+
 TEST(Nearest, TiesAmongAFewGoToTheLowestPositions) {
   const Comm comm(MPI_COMM_WORLD);
   Problem problem;
@@ -117,6 +131,8 @@ TEST(Nearest, SaysWhenThereAreFewerThanAsked) {
                  "test sample 1 has too few partners: 13 training samples are of its class (number 1 of "
                  "data.classes), duality.neighbours = 14 are asked for");
   }
+  EXPECT_THROW(nearest(comm, problem.test(), problem.train(), false, "test", "training", 10, 5), DataError);
+  EXPECT_NO_THROW(nearest(comm, problem.test(), problem.train(), false, "test", "training", 10, 4));
 }
 
 TEST(Nearest, NamesTheAnchorWithoutAPartner) {

@@ -71,11 +71,18 @@ struct Problem {
   std::vector<Pair> pairs(const Comm& comm) const {
     return as_pairs(nearest(comm, test(), train(), false, "test", "training"), Anchor::test);
   }
-  Duals duals(const Comm& comm, Index layer, std::span<const Pair> of) const {
+  /// Of any kind; metric ones with a small ridge.
+  CoVector covector(const Comm& comm, Index layer, DualKind kind) const {
+    if (kind == DualKind::metric) return metric_covector(linearisation(comm), layer, 1e-3);
+    return {.kind = kind, .metric_factor = {}};
+  }
+  Duals duals(const Comm& comm, Index layer, std::span<const Pair> of,
+              DualKind kind = DualKind::minimal) const {
     return make_duals(comm, model, layer, Lanes(std::ssize(of), 8), of,
-                      {.test = rows_of(test_x), .train = rows_of(train_x), .label = [this](Index t) {
-                         return test_y[static_cast<std::size_t>(t)];
-                       }});
+                      {.test = rows_of(test_x),
+                       .train = rows_of(train_x),
+                       .label = [this](Index t) { return test_y[static_cast<std::size_t>(t)]; }},
+                      covector(comm, layer, kind));
   }
   /// Of one sample, by the model alone.
   double loss(std::span<const double> x, int label) const { return loss_with(model, x, label); }
@@ -145,7 +152,7 @@ struct Basis {
             .angle_bounds = angle_bounds,
             .vectors = vectors.view(),
             .partition = partition,
-            .weight_offset = 0,
+            .place = {},
             .complete = std::ssize(values) == partition.size()};
   }
 };

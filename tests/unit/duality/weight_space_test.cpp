@@ -41,7 +41,7 @@ struct Case {
         d(decompose(comm, problem.model, layer, duals, basis.directions(), {})) {}
 
   WeightOperator op(const Comm& comm, DualOperator kind) const {
-    return {comm, duals, kind, basis.partition, 0};
+    return {comm, duals, kind, basis.partition, {}};
   }
 };
 
@@ -77,7 +77,7 @@ TEST(WeightSpace, AreSymmetricAndZeroOutsideTheLayer) {
   const Partition block(size + 7, comm.size());
   for (const auto& choice : choices<DualOperator>()) {
     const auto inner = Basis::dense(c.op(comm, choice.value));
-    const auto whole = Basis::dense(WeightOperator(comm, c.duals, choice.value, block, 3));
+    const auto whole = Basis::dense(WeightOperator(comm, c.duals, choice.value, block, {.weight = 3}));
     for (Index i = 0; i < block.size(); ++i)
       for (Index j = 0; j < block.size(); ++j) {
         const bool inside = i >= 3 && i < 3 + size && j >= 3 && j < 3 + size;
@@ -142,7 +142,7 @@ TEST(CoSpectrum, IsTheSpectrumOfCurvatureTimesDualCovariance) {
   const auto linearisation = c.problem.linearisation(comm);
   const auto hessian = operators::make_curvature<double>(
       Curvature::hessian, linearisation, operators::select_block(c.problem.network, {"dense2"}));
-  const auto values = co_spectrum(*hessian, c.duals, 0);
+  const auto values = co_spectrum(*hessian, c.duals, {});
   ASSERT_EQ(values.size(), c.pairs.size());
   // Traces of H S_w and (H S_w)^2, from dense matrices.
   const auto h = Basis::dense(*hessian);
@@ -200,7 +200,7 @@ TEST(CoSpectrum, IsUnchangedByALinearReparametrisation) {
   const auto linearisation = c.problem.linearisation(comm);
   const auto hessian = operators::make_curvature<double>(
       Curvature::hessian, linearisation, operators::select_block(c.problem.network, {"dense2"}));
-  const auto before = co_spectrum(*hessian, c.duals, 0);
+  const auto before = co_spectrum(*hessian, c.duals, {});
   // W' = L W R, that is w' = A w with A = L (x) R^T: the duals become (L r)(R^T a)^T, the Hessian A^-T H
   // A^-1. L and R are upper triangular with ones, so that their inverses are as exact.
   const Random random(4, Stream::probe);
@@ -231,12 +231,12 @@ TEST(CoSpectrum, IsUnchangedByALinearReparametrisation) {
       for (Index p = 0; p < 4; ++p)
         for (Index j = 0; j < 5; ++j) back(o * 5 + i, p * 5 + j) = left_inverse(p, o) * right_inverse(i, j);
   const Transformed moved(*hessian, back.view());
-  Matrix<double> response(c.duals.response.rows(), 4), activity(c.duals.activity.rows(), 5);
+  Matrix<double> response(c.duals.response.rows(), 4), activity(c.duals.covector.rows(), 5);
   gemm<double>(Op::none, Op::transpose, 1.0, c.duals.response.view(), left.view(), 0.0, response.view());
-  gemm<double>(Op::none, Op::none, 1.0, c.duals.activity.view(), right.view(), 0.0, activity.view());
+  gemm<double>(Op::none, Op::none, 1.0, c.duals.covector.view(), right.view(), 0.0, activity.view());
   c.duals.response = std::move(response);
-  c.duals.activity = std::move(activity);
-  const auto after = co_spectrum(moved, c.duals, 0);
+  c.duals.covector = std::move(activity);
+  const auto after = co_spectrum(moved, c.duals, {});
   const double largest = std::max(std::abs(before.front()), std::abs(before.back()));
   for (std::size_t k = 0; k < before.size(); ++k)
     // The condition of A, a few hundred, times rounding.
