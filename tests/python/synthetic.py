@@ -210,7 +210,9 @@ def _add_duality(contents: Contents, random: np.random.Generator, basis: Array, 
     contents.datasets.update({f"{group}/pairs/{name}": values for name, values in {
         "test_index": np.arange(pairs), "train_index": random.integers(0, 60, pairs),
         "distance": 100 * random.random(pairs), "loss_gap": loss_gaps,
-        "dual_norm": norms}.items()})
+        "dual_norm": norms, "state": np.zeros(pairs, np.uint8),
+        "exactness": np.full(pairs, 1e-15), "gradient_term": 0.04 * loss_gaps,
+        "curvature_term": 0.02 * loss_gaps}.items()})
     sharp_directions = np.zeros(count, np.uint8)
     sharp_directions[order[:sharp]] = 1
     contents.datasets[f"{group}/directions/sharp"] = sharp_directions
@@ -233,7 +235,10 @@ def _add_duality(contents: Contents, random: np.random.Generator, basis: Array, 
         partner_loss=2e-3, sharp_certified=count == size, unresolved=0.0, zero_duals=0,
         dropped_pairs=3, kept_pairs=pairs, exactness=2e-15, weight_norm=12.5,
         activity_weighted_norm=float(np.sqrt(np.mean(norms**2))), second_order=0.02,
-        mean_field=0.007, identity_accounts=1e-16, identity_dual_norm=3e-15,
+        gradient_term=0.013, curvature_term=0.007, exactness_pair=0, neighbour_rank=1,
+        dual="metric", ridge=1e-3, total_bound=2e-13, sharp_bound=1e-13, worst_bound=1e-13,
+        worst_direction_bound=1e-13, sharp_sigma_g=0.3, sharp_sigma_w=0.4, whole_sigma_g=0.31,
+        whole_sigma_w=0.8, mean_field=0.007, identity_accounts=1e-16, identity_dual_norm=3e-15,
         identity_products=2e-16, identity_activity_norm=1e-15, identity_real_gap=7e-15)
     if count == size:
         contents.set_attributes(group, identity_size=4e-15, identity_sharpness=5e-15,
@@ -246,7 +251,9 @@ def _add_clusters(contents: Contents, group: str, w: Array, g: Array) -> None:
               "eigenvalue": contents.datasets["spectrum/dense2/eigenvalues"],
               "contribution": np.mean(w * g, axis=0),
               "sigma_w_squared": w.var(axis=0), "sigma_g_squared": g.var(axis=0),
-              "mean_square_w": np.mean(w**2, axis=0), "mean_square_g": np.mean(g**2, axis=0)}
+              "mean_square_w": np.mean(w**2, axis=0), "mean_square_g": np.mean(g**2, axis=0),
+              "angle_bound": np.full(cluster.size, 1e-12),
+              "contribution_bound": np.full(cluster.size, 1e-13)}
     sums = {name: np.bincount(cluster, weights=value) for name, value in values.items()}
     sums["eigenvalue"] /= sums["size"]
     sums["size"] = sums["size"].astype(np.int64)
