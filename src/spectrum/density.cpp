@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "dualscape/base/blas.hpp"
 #include "dualscape/base/error.hpp"
@@ -186,7 +187,7 @@ void draw_density(double width, Density& result) {
       if (weight == 0) continue;
       const double node = result.nodes(p, i);
       const double deviation = width * std::hypot(node, result.linear_scale);
-      const double height = weight / (deviation * std::sqrt(2 * M_PI));
+      const double height = weight / (deviation * std::sqrt(2 * std::numbers::pi));
       const auto begin = std::ranges::lower_bound(result.grid, node - 39 * deviation) - result.grid.begin();
       for (auto at = static_cast<std::size_t>(begin); at < points; ++at) {
         const double x = (result.grid[at] - node) / deviation;

@@ -22,8 +22,8 @@ using testing::NetworkProblem;
 using testing::products_with_units;
 using testing::with_tail;
 
-/// The first `rows` rows of Q D Q^T behind a reflection each side: A = E D Q^T with E = Q cut to rows <= size
-/// or filled up with zeros: rectangular, with D's sizes as singular values where rows >= size.
+/// Q D Q^T below `more_rows` rows of zeros, or the transpose of that (`wide`): the sizes of D's entries are
+/// the singular values. Counts its products.
 class Rectangular : public LinearOperator {
  public:
   Rectangular(const Comm& comm, const std::vector<double>& values, Index more_rows, bool wide)
