@@ -3,7 +3,7 @@
 >>> import dualscape
 >>> with dualscape.Result("runs/quickstart/result.h5") as result:
 ...     print(result.dualities["dense2"].matched_gap)
->>> with dualscape.Study("runs/batch/study.h5") as study:
+>>> with dualscape.Study("runs/batch_size/study.h5") as study:
 ...     print(study.groups().statistics(study.scalar("duality/dense2/matched_gap")).mean)
 
 The figures are in `dualscape.figures`, the text in `dualscape.summary`, the page in

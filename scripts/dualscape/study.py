@@ -28,7 +28,7 @@ class Study(File):
     Nothing but the file's type and version is read on opening; arrays are read when they are first
     asked for, and kept. A run that is not done has NaN in place of its numbers.
 
-    >>> with dualscape.Study("runs/batch/study.h5") as study:
+    >>> with dualscape.Study("runs/batch_size/study.h5") as study:
     ...     gaps = study.groups().statistics(study.scalar("duality/dense2/matched_gap"))
     ...     print(study.axes, gaps.mean, gaps.error)
 

@@ -131,6 +131,8 @@ def test_axes_that_move_together_are_one_view(tmp_path: Path) -> None:
         sweep, = sweeps(study)
         assert sweep.key == BATCH
         assert sweep.series[0].groups.tolist() == [1, 2, 0]
+        axes, = against(sweep, [gap_panel(study, "dense2", True)]).axes
+        assert axes.get_xlabel() == f"{BATCH}, with data.label_noise"
 
 
 @pytest.mark.parametrize(("values", "ends"), [

@@ -72,11 +72,20 @@ class Sweep:
         The runs by all keys.
     series
         The groups along the key for the values of the other keys.
+    together
+        Keys that vary together with this one.
     """
 
     key: str
     groups: Groups
     series: Sequence[Series]
+    together: Sequence[str] = ()
+
+    @property
+    def label(self) -> str:
+        """Label of the horizontal axis."""
+        names = ", ".join(self.together)
+        return style.plain(f"{self.key}, with {names}" if names else self.key)
 
 
 def sweeps(study: Study) -> list[Sweep]:
@@ -85,7 +94,8 @@ def sweeps(study: Study) -> list[Sweep]:
     keys = [key for key, values in study.axes.items() if values.size > 1]
     if study.mode == "zip" or not keys:
         key = keys[0] if keys else ""
-        return [Sweep(key, groups, [Series("", _along(groups, key, np.arange(len(groups))))])]
+        return [Sweep(key, groups, [Series("", _along(groups, key, np.arange(len(groups))))],
+                      keys[1:])]
     found = []
     for key in keys:
         series = _series(groups, key, [other for other in keys if other != key])
@@ -146,7 +156,7 @@ def against(sweep: Sweep, panels: Sequence[Panel]) -> Figure:
         axes.set_ylabel(panel.title)
         if not several and len(panel.quantities) > 1:
             style.legend_above(axes, 3)
-    axes_of_panels[-1].set_xlabel(style.plain(sweep.key) + (remarks if several else ""))
+    axes_of_panels[-1].set_xlabel(sweep.label + (remarks if several else ""))
     if several:
         style.legend_of_figure(figure, axes_of_panels[0])
     return figure
