@@ -18,11 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from numpy.typing import NDArray
 
-SECOND_ORDER = "duality/dense2/pairs/curvature_term" in synthetic.result().datasets
 NAMES = ["training", "spectrum-dense2", "density-dense2", "contributions-dense2",
          "bounds-dense2", "determinants-dense2", "sizes-dense2", "intervals-dense2",
-         "classes-dense2", "clusters-dense2",
-         *(["second-order-dense2"] if SECOND_ORDER else []), "operators-dense2",
+         "classes-dense2", "clusters-dense2", "second-order-dense2", "operators-dense2",
          "gap-operator-dense2", "co-spectrum-dense2", "confusion-dense2", "confusion-gap-dense2"]
 
 
