@@ -54,7 +54,8 @@ run_command() {
 # Puts this very job back into the queue, unless it is being cancelled or has had all its tries.
 start_again() {
   local state
-  state=$(squeue --noheader --jobs="$id" --format=%T 2>/dev/null)
+  # A controller too busy to answer is no reason to stop.
+  state=$(squeue --noheader --jobs="$id" --format=%T 2>/dev/null) || state=RUNNING
   [ "$state" = RUNNING ] ||
     leave "$status" "not started again: the job is ${state:-gone}. Give the submit command again to continue."
   [ "$restarts" -lt "$tries" ] ||
@@ -87,6 +88,7 @@ case $status in
   4) leave 4 "status 4: the computation failed or did not converge as asked, see above; not started again" ;;
   5)
     say "status 5: stopped with a checkpoint"
+    rm -f "$crashes"
     start_again
     ;;
   126 | 127) leave "$status" "status $status: ${launcher[0]} or ${command[0]} cannot be started; not started again" ;;
