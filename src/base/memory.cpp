@@ -1,6 +1,12 @@
 #include "dualscape/base/memory.hpp"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <cstdlib>  // defines __GLIBC__ where it is the C library
+#include <fstream>
+#include <limits>
+#include <string>
 
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -15,6 +21,27 @@ void keep_freed_memory() {
   mallopt(M_MMAP_THRESHOLD, threshold);
   mallopt(M_TRIM_THRESHOLD, 8 * threshold);
 #endif
+}
+
+std::uint64_t machine_memory_free() {
+  std::ifstream file("/proc/meminfo");
+  std::string name;
+  std::uint64_t kib = 0;
+  std::string unit;
+  while (file >> name >> kib && std::getline(file, unit))
+    if (name == "MemAvailable:") return kib * 1024;
+  return std::numeric_limits<std::uint64_t>::max();
+}
+
+std::uint64_t address_space_left() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    return std::numeric_limits<std::uint64_t>::max();
+  std::ifstream file("/proc/self/statm");
+  std::uint64_t pages = 0;
+  file >> pages;
+  const std::uint64_t taken = pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  return limit.rlim_cur > taken ? limit.rlim_cur - taken : 0;
 }
 
 }  // namespace dualscape

@@ -270,7 +270,12 @@ Table<Numerics> numerics_keys() {
                 "Largest block for which `which = \"all\"` is allowed: its matrix is assembled and solved on "
                 "one rank, 8 dense_limit^2 bytes.",
             .limits = at_least(1),
-            .unit = "parameters"});
+            .unit = "parameters"})
+      .key("checkpoint_seconds", &Numerics::checkpoint_seconds,
+           {.help = "A training, at an epoch's end, and an eigensolve, at a restart, write where they stand "
+                    "to the run's folder this often at most, and when a signal stops them. 0: each time.",
+            .limits = at_least(0),
+            .unit = "s"});
 }
 
 Table<Output> output_keys() {

@@ -273,7 +273,7 @@ Index OutputFile::size_estimate() const {
   return size;
 }
 
-void OutputFile::commit(Durability durability) {
+void OutputFile::commit(Durability durability, bool sealed) {
   const std::string failure = fmt::format("cannot write '{}'", path_.string());
   std::unique_ptr<PartFile> part;
   on_root(comm_, [&] {
@@ -289,7 +289,10 @@ void OutputFile::commit(Durability durability) {
   });
   for (const Dataset& dataset : datasets_)
     if (dataset.provider) write_rows(dataset, part.get());
-  on_root(comm_, [&] { part->finish(durability); });
+  on_root(comm_, [&] {
+    if (sealed) part->seal();
+    part->finish(durability);
+  });
 }
 
 void OutputFile::write_rows(const Dataset& dataset, PartFile* part) const {

@@ -9,11 +9,12 @@
 #include <cstring>
 
 #include "dualscape/base/error.hpp"
+#include "seal_layout.hpp"
 
 namespace dualscape::h5 {
 
 PartFile::PartFile(std::filesystem::path path) : path_(std::move(path)), part_(path_.string() + ".part") {
-  descriptor_ = ::open(part_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  descriptor_ = ::open(part_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   require(descriptor_ >= 0);
   // A limit on the size of files is to arrive as an error code, not as a signal that ends the program.
   struct sigaction ignore {};
@@ -57,6 +58,16 @@ void PartFile::write_at(Index offset, std::span<const std::byte> bytes) {
     offset += written;
     bytes = bytes.subspan(static_cast<std::size_t>(written));
   }
+}
+
+void PartFile::seal() {
+  struct stat status {};
+  require(::fstat(descriptor_, &status) == 0);
+  SealLayout seal{
+      .magic = SealLayout::right_magic, .length = static_cast<std::uint64_t>(status.st_size), .checksum = 0};
+  errno = EIO;  // for a file that became shorter
+  require(checksum_of(descriptor_, status.st_size, seal.checksum));
+  write_at(status.st_size, std::as_bytes(std::span(&seal, 1)));
 }
 
 void PartFile::finish(Durability durability) {

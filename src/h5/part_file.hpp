@@ -27,6 +27,8 @@ class PartFile {
   /// Takes the disk space of the file as it is.
   void reserve_all();
   void write_at(Index offset, std::span<const std::byte> bytes);
+  /// Appends the checksum of all that was written (seal.hpp).
+  void seal();
   /// Waits until the file is stored, unless it may stay buffered, then gives it its name.
   void finish(Durability durability);
 

@@ -8,7 +8,6 @@
 #include <numeric>
 
 #include "dualscape/base/error.hpp"
-#include "dualscape/petsc/eigensolver.hpp"
 #include "dualscape/spectrum/certificate.hpp"
 #include "dualscape/spectrum/complete.hpp"
 
@@ -30,12 +29,15 @@ Candidates solve_densely(const LinearOperator& op, const Options& options, Spect
 }
 
 Candidates solve_iteratively(const LinearOperator& op, const Options& options, Spectrum& spectrum) {
-  auto pairs = petsc::solve_ends(op, {.which = options.which,
-                                      .count = options.count,
-                                      .tolerance = options.tolerance,
-                                      .seed = options.seed,
-                                      .max_products = options.max_products,
-                                      .monitor = options.monitor});
+  auto pairs = petsc::solve_ends(op,
+                                 {.which = options.which,
+                                  .count = options.count,
+                                  .tolerance = options.tolerance,
+                                  .seed = options.seed,
+                                  .max_products = options.max_products,
+                                  .monitor = options.monitor,
+                                  .on_restart = options.on_restart},
+                                 options.from);
   spectrum.matvecs = pairs.solve_products + pairs.check_products;
   spectrum.check_matvecs = pairs.check_products;
   spectrum.norm_estimate = pairs.norm_estimate;
@@ -81,6 +83,36 @@ void certify(const LinearOperator& op, const Options& options, Candidates& candi
   spectrum.value_bounds = std::move(bounds.value_bounds);
   spectrum.angle_bounds = std::move(bounds.angle_bounds);
   spectrum.clusters = std::move(bounds.clusters);
+}
+
+/// The solve as one that goes on from it would find it: over.
+petsc::EigenState finished(const Candidates& candidates, const Spectrum& spectrum) {
+  petsc::EigenState state{.phase = petsc::EigenState::Phase::done,
+                          .products = spectrum.matvecs,
+                          .check_products = spectrum.check_matvecs,
+                          .norm_estimate = spectrum.norm_estimate,
+                          .reason = spectrum.reason};
+  for (Index n = 0; n < candidates.vectors.rows(); ++n) {
+    const auto entries = candidates.vectors.row(n);
+    petsc::RitzPair pair{.vector = {entries.begin(), entries.end()}};
+    if (n < candidates.upper)
+      state.upper.push_back(std::move(pair));
+    else
+      state.lowest.insert(state.lowest.begin(), std::move(pair));
+  }
+  return state;
+}
+
+/// The certificate's products may be interrupted, too.
+void certify_or_keep(const LinearOperator& op, const Options& options, Candidates& candidates,
+                     Spectrum& spectrum) {
+  try {
+    certify(op, options, candidates, spectrum);
+  } catch (const Interrupted&) {
+    if (options.on_restart && options.which != Which::all)
+      options.on_restart(finished(candidates, spectrum), true);
+    throw;
+  }
 }
 
 /// Leaves the pairs asked for; the guards have done their service.
@@ -134,7 +166,7 @@ Spectrum compute(const LinearOperator& op, const Options& options) {
 
   Candidates candidates = options.which == Which::all ? solve_densely(op, options, spectrum)
                                                       : solve_iteratively(op, options, spectrum);
-  certify(op, options, candidates, spectrum);
+  certify_or_keep(op, options, candidates, spectrum);
   drop_guards(options, candidates, spectrum);
   fix_signs(op.comm(), op.range(), spectrum.vectors.view());
   spectrum.orthogonality_defect = orthogonality_defect(op.comm(), spectrum.vectors.view());

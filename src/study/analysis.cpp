@@ -45,7 +45,7 @@ spectrum::Options solver_options(const deck::Config& config) {
 template <class Real>
 spectrum::Spectrum find_spectrum_in(const Comm& comm, const nn::Network& network,
                                     const std::vector<double>& parameters, const data::Dataset& data,
-                                    const deck::Config& config, Log& log) {
+                                    const deck::Config& config, Log& log, const Continuation& continuation) {
   const deck::Spectrum& asked = *config.spectrum;
   const nn::BlockLayout block = operators::select_block(network, asked.block);
   const nn::Linearisation<Real> linearisation(
@@ -62,6 +62,11 @@ spectrum::Spectrum find_spectrum_in(const Comm& comm, const nn::Network& network
   options.monitor = [&](Index products, Index converged) {
     progress.update(static_cast<double>(products), fmt::format("{} converged", converged));
   };
+  options.from = continuation.from.state;
+  if (continuation.on_restart)
+    options.on_restart = [&](const petsc::EigenState& state, bool stopping) {
+      continuation.on_restart(curvature->range(), state, stopping);
+    };
   const Index layer = single_layer(network, block);
   if (asked.which == Which::all && asked.curvature == Curvature::hessian && layer >= 0 &&
       network.layer(layer).kind == LayerKind::dense)
@@ -266,10 +271,25 @@ Losses measure_losses(const Comm& comm, const nn::Network& network, const std::v
 
 spectrum::Spectrum find_spectrum(const Comm& comm, const nn::Network& network,
                                  const std::vector<double>& parameters, const data::Dataset& data,
-                                 const deck::Config& config, Log& log) {
+                                 const deck::Config& config, Log& log, const Continuation& continuation) {
   return config.numerics.precision == Precision::double_
-             ? find_spectrum_in<double>(comm, network, parameters, data, config, log)
-             : find_spectrum_in<float>(comm, network, parameters, data, config, log);
+             ? find_spectrum_in<double>(comm, network, parameters, data, config, log, continuation)
+             : find_spectrum_in<float>(comm, network, parameters, data, config, log, continuation);
+}
+
+std::string fingerprint(const Comm& comm, const data::Dataset& data, const deck::Config& config,
+                        const std::vector<double>& parameters, bool of_training) {
+  const auto positions =
+      of_training ? data::all_positions(data.train.count()) : data::correct_positions(data.train);
+  const auto samples = data::make_samples<double>(
+      comm, data.train, positions, lanes_for(std::ssize(positions), config.numerics), config.data.scale);
+  return fingerprint_of(comm, samples, data.features, parameters);
+}
+
+StoredSolve read_solve(const Comm& comm, const nn::Network& network, const deck::Config& config,
+                       const std::filesystem::path& path) {
+  const nn::BlockLayout block = operators::select_block(network, config.spectrum->block);
+  return read_solve(comm, path, Partition(block.size, comm.size()));
 }
 
 std::vector<LayerDuality> decompose_gap(const Comm& comm, const nn::Network& network,

@@ -318,14 +318,15 @@ void write_result(const Comm& comm, const std::filesystem::path& path, const nn:
 }
 
 void write_training(const Comm& comm, const std::filesystem::path& path, const nn::Network& network,
-                    const train::State& state) {
+                    const train::State& state, const std::string& fingerprint) {
   h5::OutputFile file(comm, path, format::checkpoint_filetype);
+  file.attribute("/", "fingerprint", fingerprint);
   add_model(file, network, state.parameters);
   add_list(file, "training/velocity", state.velocity);
   add_history(file, state.history);
   file.attribute("training", "epochs_done", state.epoch);
   file.attribute("training", "stop", static_cast<Index>(state.stop));
-  file.commit();
+  file.commit(Durability::flushed, true);
 }
 
 train::State read_training(const Comm& comm, const std::filesystem::path& path, const nn::Network& network) {
@@ -354,10 +355,11 @@ train::State read_training(const Comm& comm, const std::filesystem::path& path, 
 }
 
 void write_spectrum(const Comm& comm, const std::filesystem::path& path, const std::string& block,
-                    const spectrum::Spectrum& spectrum) {
+                    const spectrum::Spectrum& spectrum, const std::string& fingerprint) {
   h5::OutputFile file(comm, path, format::checkpoint_filetype);
+  file.attribute("/", "fingerprint", fingerprint);
   add_spectrum(file, comm, "spectrum/" + block, spectrum, true);
-  file.commit();
+  file.commit(Durability::flushed, true);
 }
 
 spectrum::Spectrum read_spectrum(const Comm& comm, const std::filesystem::path& path,

@@ -30,8 +30,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// A training writes its state this often.
-constexpr auto checkpoint_every = std::chrono::seconds(60);
 /// In a run that may be quick, the outcome of a stage that took less is written only when the run ends early.
 constexpr double worth_keeping = 1.0;
 
@@ -90,6 +88,22 @@ class EpochEnd {
   std::size_t evaluations_;
   std::vector<double> parameters_;
   std::vector<double> velocity_;
+};
+
+/// When it is time to write where a stage stands.
+class Pace {
+ public:
+  Pace(const Comm& comm, double seconds) : comm_(comm), seconds_(seconds) {}
+  /// By rank 0's clock. Not collective.
+  bool due_here() const { return comm_.is_root() && seconds_since(last_) >= seconds_; }
+  /// @note Collective
+  bool due() const { return comm_.broadcast_value(due_here()); }
+  void written() { last_ = Clock::now(); }
+
+ private:
+  const Comm& comm_;
+  double seconds_;
+  Clock::time_point last_ = Clock::now();
 };
 
 class Chain {
@@ -164,9 +178,10 @@ class Chain {
     }
   }
 
-  /// Whether rank 0 sees a file. @note Collective
-  bool exists(const std::filesystem::path& file) const {
-    return comm_.broadcast_value(comm_.is_root() && std::filesystem::exists(file));
+  /// Whether there is a checkpoint to go on from. @note Collective
+  bool usable(const std::filesystem::path& file, const std::string& mark) {
+    return usable_checkpoint(comm_, file, mark,
+                             [&](const std::string& damage) { log_.warning("{}", damage); });
   }
 
   void train(const nn::Network& network, const data::Dataset& data, Result& result) {
@@ -185,13 +200,14 @@ class Chain {
                                   .scale = config_.data.scale,
                                   .lanes = config_.numerics.lanes});
     train::State state;
-    if (exists(folder_.training_checkpoint())) {
+    const std::string mark = fingerprint(comm_, data, config_, initial, true);
+    if (usable(folder_.training_checkpoint(), mark)) {
       state = read_training(comm_, folder_.training_checkpoint(), network);
       log_.info("training: resumed after epoch {}", state.epoch);
     } else {
       state = trainer.start(std::move(initial));
     }
-    if (state.stop == train::Stop::running) continue_training(trainer, network, state);
+    if (state.stop == train::Stop::running) continue_training(trainer, network, state, mark);
     log_.info("training: {} epochs, {}", state.epoch,
               state.stop == train::Stop::criterion
                   ? "stopping rule met"
@@ -200,10 +216,11 @@ class Chain {
   }
 
   template <class Real>
-  void continue_training(train::Trainer<Real>& trainer, const nn::Network& network, train::State& state) {
+  void continue_training(train::Trainer<Real>& trainer, const nn::Network& network, train::State& state,
+                         const std::string& mark) {
     Progress progress(log_, "training", "epochs", static_cast<double>(config_.training->max_epochs));
     const auto began = Clock::now();
-    auto saved = Clock::now();
+    Pace pace(comm_, config_.numerics.checkpoint_seconds);
     EpochEnd last(state);
     enum { go_on, save, stop };
     const auto after_epoch = [&](const train::State& now) {
@@ -211,12 +228,11 @@ class Chain {
       progress.update(
           static_cast<double>(now.epoch),
           fmt::format("loss {:.3e}, test {:.3e}", now.history.loss.back(), now.history.test_loss.back()));
-      const bool due = comm_.is_root() && Clock::now() - saved > checkpoint_every;
-      const int next = comm_.max(stop_requested() ? int{stop} : due ? int{save} : int{go_on});
+      const int next = comm_.max(stop_requested() ? int{stop} : pace.due_here() ? int{save} : int{go_on});
       if (next == stop) return false;
       if (next == save) {
-        write_training(comm_, folder_.training_checkpoint(), network, now);
-        saved = Clock::now();
+        write_training(comm_, folder_.training_checkpoint(), network, now, mark);
+        pace.written();
       }
       return true;
     };
@@ -227,10 +243,11 @@ class Chain {
     }
     const bool stopped = state.stop == train::Stop::running;
     if (stopped || took_long(seconds_since(began)))
-      write_training(comm_, folder_.training_checkpoint(), network, state);
+      write_training(comm_, folder_.training_checkpoint(), network, state, mark);
     else
-      not_kept_.emplace_back(
-          [this, &network, state] { write_training(comm_, folder_.training_checkpoint(), network, state); });
+      not_kept_.emplace_back([this, &network, state, mark] {
+        write_training(comm_, folder_.training_checkpoint(), network, state, mark);
+      });
     if (stopped)
       throw Interrupted(fmt::format("stopped by a signal during the training, after epoch {}", state.epoch));
   }
@@ -255,14 +272,16 @@ class Chain {
   spectrum::Spectrum find(const nn::Network& network, const data::Dataset& data,
                           const std::vector<double>& parameters) {
     const std::string block = operators::block_name(config_.spectrum->block);
+    const std::string mark = fingerprint(comm_, data, config_, parameters, false);
     spectrum::Spectrum found;
-    if (exists(folder_.spectrum_checkpoint())) {
+    if (usable(folder_.spectrum_checkpoint(), mark)) {
       found = read_spectrum(comm_, folder_.spectrum_checkpoint(), block);
       log_.info("spectrum: read from its checkpoint");
     } else {
-      found = find_spectrum(comm_, network, parameters, data, config_, log_);
+      found = find_spectrum(comm_, network, parameters, data, config_, log_, continuation(network, mark));
       // Too few pairs: to resume, with other options perhaps, is to try again.
-      if (found.as_asked()) keep_spectrum(block, found);
+      if (found.as_asked()) keep_spectrum(block, found, mark);
+      on_root(comm_, [&] { folder_.remove_solve_checkpoint(); });
     }
     log_.info("spectrum of {}: {} of {} eigenpairs, {} products, {:.2f} s; |H| about {:.6g}", block,
               found.converged(), found.requested, found.matvecs, found.seconds, found.norm_estimate);
@@ -270,14 +289,34 @@ class Chain {
     return found;
   }
 
-  void keep_spectrum(const std::string& block, const spectrum::Spectrum& found) {
-    const auto write = [this, block](const spectrum::Spectrum& whole) {
-      write_spectrum(comm_, folder_.spectrum_checkpoint(), block, whole);
+  void keep_spectrum(const std::string& block, const spectrum::Spectrum& found, const std::string& mark) {
+    const auto write = [this, block, mark](const spectrum::Spectrum& whole) {
+      write_spectrum(comm_, folder_.spectrum_checkpoint(), block, whole, mark);
     };
     if (took_long(found.seconds))
       write(found);
     else
       not_kept_.emplace_back([write, found] { write(found); });
+  }
+
+  /// Goes on from the state of a solve in the folder, and leaves such states there.
+  Continuation continuation(const nn::Network& network, const std::string& mark) {
+    Continuation continuation;
+    if (config_.spectrum->which == Which::all) return continuation;
+    if (usable(folder_.solve_checkpoint(), mark)) {
+      continuation.from = read_solve(comm_, network, config_, folder_.solve_checkpoint());
+      const petsc::EigenState& state = continuation.from.state;
+      log_.info("spectrum: resumed after {} products, {} pairs found", state.products,
+                state.upper.size() + state.lowest.size());
+    }
+    continuation.on_restart = [this, mark, pace = Pace(comm_, config_.numerics.checkpoint_seconds)](
+                                  const Partition& partition, const petsc::EigenState& state,
+                                  bool stopping) mutable {
+      if (!stopping && !pace.due()) return;
+      write_solve(comm_, folder_.solve_checkpoint(), partition, state, mark);
+      pace.written();
+    };
+    return continuation;
   }
 
   /// The solver goes by residuals that it updates; those of fresh products may be larger.

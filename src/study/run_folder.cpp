@@ -185,7 +185,12 @@ void RunFolder::set_status(Progression progression, const std::string& message, 
       write_file(status(), fmt::format("{}{}{}\n", word, message.empty() ? "" : ": ", message), durability);
 }
 
+void RunFolder::remove_solve_checkpoint() const {
+  remove_whole(solve_checkpoint());
+}
+
 void RunFolder::remove_checkpoints() const {
+  remove_solve_checkpoint();
   remove_whole(training_checkpoint());
   remove_whole(spectrum_checkpoint());
 }

@@ -34,7 +34,7 @@ def test_killed_runs_are_resumed(program: Program, expected: tuple[results.Conte
         time.sleep(delay)
         running.kill()
         for path in out.glob("*"):
-            assert path.name in {"deck.original", "deck.resolved", "log", "status", "training.h5", "spectrum.h5",
+            assert path.name in {"deck.original", "deck.resolved", "log", "status", "training.h5", "spectrum.h5", "eigensolve.h5",
                                  "result.h5"} or path.suffix == ".part", path
     program.succeed("run", "deck.toml", "--resume", ranks=3 - ranks)
     assert sorted(path.name for path in out.iterdir()) == ["deck.original", "deck.resolved", "log", "result.h5",

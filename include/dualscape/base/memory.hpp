@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 namespace dualscape {
 
 /// Tells the C library to keep freed memory for reuse instead of handing every large buffer back to the
@@ -7,5 +9,12 @@ namespace dualscape {
 /// as much as filling them. Does nothing where the C library has no such setting. Called once, by a program's
 /// main.
 void keep_freed_memory();
+
+/// Bytes of memory this machine has free or can free at once, for all its processes; the largest number where
+/// the system does not tell.
+std::uint64_t machine_memory_free();
+
+/// Bytes this process may still take up under its limit of address space; the largest number without one.
+std::uint64_t address_space_left();
 
 }  // namespace dualscape

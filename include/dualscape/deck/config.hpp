@@ -110,6 +110,7 @@ struct Numerics {
   int lanes = 0;             ///< partial sums a sum over samples is made of; 0: by the number of samples
   Index tile = 0;            ///< samples whose products are done at once; 0: by the network's widths
   Index dense_limit = 4096;  ///< largest block size of a complete spectrum
+  double checkpoint_seconds = 60.0;  ///< between two checkpoints
 
   bool operator==(const Numerics&) const = default;
 };

@@ -61,8 +61,9 @@ class OutputFile {
   /// Writes everything to `<path>.part`, whose whole size is reserved on the disk first, and renames that to
   /// `path` once it is safely stored, or at once when `durability` is buffered. On failure (a full disk, a
   /// missing folder) the .part is removed, an earlier file of that name is untouched, and every rank throws
-  /// ComputationError "cannot write '<path>': <reason>". Called once. @note Collective
-  void commit(Durability durability = Durability::flushed);
+  /// ComputationError "cannot write '<path>': <reason>". A sealed file ends with a checksum of its contents,
+  /// for require_intact (seal.hpp). Called once. @note Collective
+  void commit(Durability durability = Durability::flushed, bool sealed = false);
 
  private:
   struct Dataset {

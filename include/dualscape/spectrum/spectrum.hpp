@@ -8,6 +8,7 @@
 
 #include "dualscape/base/kinds.hpp"
 #include "dualscape/base/linear_operator.hpp"
+#include "dualscape/petsc/eigensolver.hpp"
 
 /// Eigenpairs with what certifies them: the spectrum stage of a run.
 namespace dualscape::spectrum {
@@ -20,6 +21,11 @@ struct Options {
   Index dense_limit = 4096;  ///< largest operator for `all`
   Index max_products = 0;    ///< before an iterative solve gives up; 0: max(5000, 100 count)
   double rounding = std::numeric_limits<double>::epsilon();  ///< unit roundoff of the products
+  /// An iterative solve goes on from here.
+  petsc::EigenState from;
+  /// Hears where an iterative solve could go on from, as petsc::solve_ends tells it; with `stopping` also
+  /// when a product of the certificate is interrupted.
+  std::function<void(const petsc::EigenState& state, bool stopping)> on_restart;
   /// Hears of the progress of an iterative solve: products so far, pairs converged so far.
   std::function<void(Index products, Index converged)> monitor;
   /// A faster way to the dense matrix for `all` (size x size on rank 0, ignored elsewhere) than block

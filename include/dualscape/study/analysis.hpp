@@ -13,6 +13,7 @@
 #include "dualscape/nn/linearisation.hpp"
 #include "dualscape/spectrum/spectrum.hpp"
 #include "dualscape/study/dual_operators.hpp"
+#include "dualscape/study/solve_state.hpp"
 
 /// The stages of a run after training, each a function of the deck, the data and the weights.
 namespace dualscape::study {
@@ -44,10 +45,25 @@ struct Losses {
 Losses measure_losses(const Comm& comm, const nn::Network& network, const std::vector<double>& parameters,
                       const data::Dataset& data, const deck::Config& config);
 
+/// What tells the analysed training samples (for a training: all of them) and these weights from others.
+/// @note Collective
+std::string fingerprint(const Comm& comm, const data::Dataset& data, const deck::Config& config,
+                        const std::vector<double>& parameters, bool of_training);
+
+/// How an eigensolve is stopped and continued.
+struct Continuation {
+  StoredSolve from;
+  std::function<void(const Partition& partition, const petsc::EigenState& state, bool stopping)> on_restart;
+};
+
+/// Where a continued solve of the deck's spectrum stands. @note Collective
+StoredSolve read_solve(const Comm& comm, const nn::Network& network, const deck::Config& config,
+                       const std::filesystem::path& path);
+
 /// Eigenpairs of the curvature of the mean training loss, as the deck asks. @note Collective
 spectrum::Spectrum find_spectrum(const Comm& comm, const nn::Network& network,
                                  const std::vector<double>& parameters, const data::Dataset& data,
-                                 const deck::Config& config, Log& log);
+                                 const deck::Config& config, Log& log, const Continuation& continuation = {});
 
 /// One analysed layer: its pairs, their duals (of this rank) and the decomposition over a spectrum.
 struct LayerDuality {

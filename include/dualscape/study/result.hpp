@@ -35,15 +35,15 @@ void write_result(const Comm& comm, const std::filesystem::path& path, const nn:
                   const data::Dataset& data, const Result& result, const Origin& origin,
                   Durability durability);
 
-/// Checkpoint of a training at an epoch's end. @note Collective
+/// Checkpoint of a training at an epoch's end, sealed as all checkpoints are. @note Collective
 void write_training(const Comm& comm, const std::filesystem::path& path, const nn::Network& network,
-                    const train::State& state);
+                    const train::State& state, const std::string& fingerprint);
 /// @note Collective
 train::State read_training(const Comm& comm, const std::filesystem::path& path, const nn::Network& network);
 
 /// Checkpoint of a finished spectrum, eigenvectors included. @note Collective
 void write_spectrum(const Comm& comm, const std::filesystem::path& path, const std::string& block,
-                    const spectrum::Spectrum& spectrum);
+                    const spectrum::Spectrum& spectrum, const std::string& fingerprint);
 /// Reads it back onto any number of ranks. @note Collective
 spectrum::Spectrum read_spectrum(const Comm& comm, const std::filesystem::path& path,
                                  const std::string& block);

@@ -47,6 +47,8 @@ class RunFolder {
   /// Weights, momentum and history, after the training or during it.
   std::filesystem::path training_checkpoint() const { return path_ / "training.h5"; }
   std::filesystem::path spectrum_checkpoint() const { return path_ / "spectrum.h5"; }
+  /// The state of an eigensolve under way.
+  std::filesystem::path solve_checkpoint() const { return path_ / "eigensolve.h5"; }
 
   /// The status file: how far the run has come, and why it ended where it did not finish. A finished run
   /// whose result is gone counts as interrupted, a result without a status as done.
@@ -73,6 +75,9 @@ class RunFolder {
   /// Replaces the status file: the word of `progression`, then `message`.
   void set_status(Progression progression, const std::string& message,
                   Durability durability = Durability::flushed) const;
+
+  /// Removes the state of an eigensolve, once its outcome is stored.
+  void remove_solve_checkpoint() const;
 
   /// Removes the checkpoints, once the result holds everything.
   void remove_checkpoints() const;

@@ -10,6 +10,7 @@
 
 #include "dualscape/base/error.hpp"
 #include "dualscape/h5/input.hpp"
+#include "dualscape/h5/seal.hpp"
 #include "support/collective.hpp"
 #include "support/error_of.hpp"
 #include "support/temporary_folder.hpp"
@@ -97,6 +98,34 @@ TEST_F(OutputFileTest, KeepsEveryKindOfValue) {
   EXPECT_THAT(file.attribute_integers("data", "classes"), ElementsAre(3, 5));
   EXPECT_EQ(file.attribute_real("loss", "gap"), 0.25);
   EXPECT_EQ(file.attribute_integer("spectrum/dense1+bias", "requested"), 50);
+}
+
+TEST_F(OutputFileTest, ASealShowsEveryChangedByteAndEveryMissingOne) {
+  OutputFile out(comm_, path_, format::checkpoint_filetype);
+  out.add("training/loss", Reals{1, 2, 3}, {3});
+  out.add_rows("model/dense1/weight", 2, 3,
+               [&](Index, Index, Matrix<double>& block) { std::ranges::fill(block.entries(), 0.5); });
+  out.commit(Durability::flushed, true);
+  EXPECT_NO_THROW(require_intact(path_));
+  EXPECT_THAT(InputFile(path_).read_doubles("training/loss"), ElementsAre(1, 2, 3)) << "HDF5 does not mind";
+  comm_.barrier();
+  if (!comm_.is_root()) return;
+
+  const std::string whole = contents(path_);
+  const auto store = [&](const std::string& bytes) { std::ofstream(path_, std::ios::binary) << bytes; };
+  for (std::size_t at = 0; at < whole.size(); at += 37) {
+    std::string flipped = whole;
+    flipped[at] = static_cast<char>(flipped[at] ^ (1 << at % 8));
+    store(flipped);
+    EXPECT_THROW(require_intact(path_), DataError) << "byte " << at << " of " << whole.size();
+  }
+  for (const std::size_t length : {whole.size() - 1, whole.size() / 2, std::size_t{10}, std::size_t{0}}) {
+    store(whole.substr(0, length));
+    EXPECT_EQ(error_of<DataError>([&] { require_intact(path_); }),
+              "'" + path_.string() + "' is damaged: it is cut short or does not end with its checksum");
+  }
+  store(whole + "more");
+  EXPECT_THROW(require_intact(path_), DataError);
 }
 
 TEST_F(OutputFileTest, DescribesItself) {

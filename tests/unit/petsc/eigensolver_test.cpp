@@ -189,16 +189,11 @@ TEST(Eigensolver, RefusesABasisPetscCannotCount) {
 
 TEST(Eigensolver, TakesOptionsOfSlepc) {
   const Comm comm(MPI_COMM_WORLD);
-  for (const char* type : {"lobpcg", "gd", "arnoldi", "subspace"}) {
+  for (const char* type : {"lobpcg", "gd", "arnoldi"}) {
     const Option chosen("-eps_type", type);
     const Option block("-eps_gd_blocksize", "5");
     const KnownSpectrum op(comm, with_tail({10, 9, 8, 7, 6}, 300, 1.0));
     const std::string name = type;
-    // The subspace iteration knows only the largest magnitude, and says so.
-    if (name == "subspace") {
-      EXPECT_THAT(error_of<CallError>([&] { solve_ends(op, {.count = 3}); }), HasSubstr("EPSSolve failed"));
-      continue;
-    }
     const auto pairs = solve_ends(op, {.count = 3, .tolerance = 1e-7});
     expect_ends(pairs, op, 4, 0, 1e-6);
     EXPECT_EQ(op.block_products > 0, name == "lobpcg") << name;
@@ -218,6 +213,50 @@ TEST(Eigensolver, TakesOptionsOfSlepc) {
   EXPECT_THAT(error_of<UsageError>([&] { solve_ends(op, {.count = 3}); }),
               HasSubstr("an option after '--' is not accepted"));
   EXPECT_EQ(handles_alive(), 0);
+}
+
+TEST(Eigensolver, EverySolverFindsCopiesAndClustersAtEitherEnd) {
+  const Comm comm(MPI_COMM_WORLD);
+  const auto values =
+      with_tail({10, 10, 10, 10, 8, 8 - 1e-4, 7, 6, -5, -5, -5, -5, -4, -4 + 1e-4, -3}, 200, 1.0);
+  const auto expect_found = [&](const std::string& solver, Index block) {
+    for (const Which which : {Which::largest, Which::smallest, Which::both}) {
+      const KnownSpectrum op(comm, values);
+      SCOPED_TRACE(solver + ", block " + std::to_string(block) + ", " + std::string(name_of(which)));
+      const auto pairs = solve_ends(op, {.which = which, .count = 5, .tolerance = 1e-7, .block = block});
+      expect_ends(pairs, op, which == Which::smallest ? 0 : 6, which == Which::largest ? 0 : 6, 1e-6);
+      if (solver == "own") {
+        EXPECT_EQ(op.block_products > 0, block > 1);
+      }
+    }
+  };
+  for (const Index block : {1, 2, 4}) expect_found("own", block);
+  for (const char* type : {"krylovschur", "arnoldi", "gd", "lobpcg"}) {
+    const Option chosen("-eps_type", type);
+    expect_found(type, 1);
+  }
+}
+
+TEST(Eigensolver, RefusesSolversThatDoNotFindBothEnds) {
+  const Comm comm(MPI_COMM_WORLD);
+  const KnownSpectrum op(comm, with_tail({10, 9}, 100, 1.0));
+  for (const std::string type : {"subspace", "power", "rqcg", "lanczos", "lapack", "arpack", "jd"}) {
+    const Option chosen("-eps_type", type.c_str());
+    EXPECT_EQ(error_of<UsageError>([&] { solve_ends(op, {.count = 3}); }),
+              "option -eps_type " + type +
+                  ": this solver does not find the largest and the smallest eigenvalues of a matrix known by "
+                  "its products alone; those that do: krylovschur, arnoldi, gd, lobpcg");
+  }
+  const Option search("-check_eps_type", "subspace");
+  EXPECT_THAT(error_of<UsageError>([&] { solve_ends(op, {.count = 3}); }),
+              HasSubstr("option -check_eps_type subspace: "));
+  op.products = 0;
+  const Option chosen("-eps_type", "lobpcg");
+  EXPECT_EQ(
+      error_of<UsageError>([&] { solve_ends(op, {.count = 30}); }),
+      "option -eps_type lobpcg: 31 pairs at once need an operator of at least 155 parameters, and this one "
+      "has 100");
+  EXPECT_EQ(op.products, 0) << "nothing was begun";
 }
 
 TEST(Eigensolver, TakesNoMoreProductsThanKrylovSchur) {

@@ -1,0 +1,214 @@
+#include "dualscape/study/solve_state.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "dualscape/base/error.hpp"
+#include "dualscape/base/hash.hpp"
+#include "dualscape/h5/format.hpp"
+#include "dualscape/h5/input.hpp"
+#include "dualscape/h5/output.hpp"
+#include "dualscape/h5/seal.hpp"
+
+namespace dualscape::study {
+namespace {
+
+namespace format = h5::format;
+using petsc::EigenState;
+
+const std::string group = "eigensolve";
+
+/// The whole numbers of a state, by the names of their attributes.
+template <class State>
+auto numbers_of(State& state) {
+  return std::array{std::pair{"solves", &state.solves},
+                    std::pair{"products", &state.products},
+                    std::pair{"check_products", &state.check_products},
+                    std::pair{"phase_began", &state.phase_began},
+                    std::pair{"solve_products", &state.solve_products},
+                    std::pair{"cycle", &state.restart.cycle},
+                    std::pair{"cycle_products", &state.restart.products},
+                    std::pair{"draws", &state.restart.draws}};
+}
+
+struct Layout {
+  explicit Layout(const Comm& comm, const Partition& partition) {
+    for (int r = 0; r < comm.size(); ++r) {
+      counts.push_back(static_cast<int>(partition.count(r)));
+      starts.push_back(static_cast<int>(partition.begin(r)));
+    }
+  }
+  std::vector<int> counts;
+  std::vector<int> starts;
+};
+
+/// All vectors of a state: pairs of the upper end, of the lower end, those of the restart.
+std::vector<std::span<const double>> vectors_of(const EigenState& state) {
+  std::vector<std::span<const double>> all;
+  for (const auto* pairs : {&state.upper, &state.lowest})
+    for (const petsc::RitzPair& pair : *pairs) all.emplace_back(pair.vector);
+  const ConstMultiVector kept = state.restart.vectors;
+  for (Index row = 0; row < kept.rows; ++row) all.push_back(kept.row(row));
+  return all;
+}
+
+h5::RowProvider gathered(const Comm& comm, const Partition& partition,
+                         std::vector<std::span<const double>> vectors) {
+  return [&comm, layout = Layout(comm, partition), vectors = std::move(vectors)](Index first, Index count,
+                                                                                 Matrix<double>& block) {
+    for (Index i = 0; i < count; ++i) {
+      const auto own = vectors[static_cast<std::size_t>(first + i)];
+      MPI_Gatherv(own.data(), static_cast<int>(own.size()), MPI_DOUBLE,
+                  comm.is_root() ? block.row(i).data() : nullptr, layout.counts.data(), layout.starts.data(),
+                  MPI_DOUBLE, 0, comm.get());
+    }
+  };
+}
+
+/// Values and residuals of the pairs found, both ends.
+std::array<std::vector<double>, 2> found_numbers(const EigenState& state) {
+  std::array<std::vector<double>, 2> numbers;
+  for (const auto* pairs : {&state.upper, &state.lowest})
+    for (const petsc::RitzPair& pair : *pairs) {
+      numbers[0].push_back(pair.value);
+      numbers[1].push_back(pair.residual);
+    }
+  return numbers;
+}
+
+void read_numbers(const h5::InputFile& file, EigenState& state, std::array<std::vector<double>, 2>& found,
+                  Index& upper) {
+  file.expect_filetype(format::checkpoint_filetype, format::version[0]);
+  found = {file.read_doubles(group + "/found_values"), file.read_doubles(group + "/found_residuals")};
+  state.restart.values = file.read_doubles(group + "/kept_values");
+  for (auto& [name, number] : numbers_of(state)) *number = file.attribute_integer(group, name);
+  upper = file.attribute_integer(group, "found_upper");
+  state.phase = static_cast<EigenState::Phase>(file.attribute_integer(group, "phase"));
+  state.lower = file.attribute_integer(group, "lower") != 0;
+  state.norm_estimate = file.attribute_real(group, "norm_estimate");
+  state.restart.norm_estimate = file.attribute_real(group, "cycle_norm_estimate");
+  state.reason = file.attribute_text(group, "reason");
+}
+
+void share(const Comm& comm, EigenState& state, std::array<std::vector<double>, 2>& found, Index& upper) {
+  for (auto& values : found) comm.broadcast(values);
+  comm.broadcast(state.restart.values);
+  comm.broadcast(state.reason);
+  for (auto& [name, number] : numbers_of(state)) *number = comm.broadcast_value(*number);
+  upper = comm.broadcast_value(upper);
+  state.phase = comm.broadcast_value(state.phase);
+  state.lower = comm.broadcast_value(state.lower);
+  for (double* value : {&state.norm_estimate, &state.restart.norm_estimate})
+    *value = comm.broadcast_value(*value);
+}
+
+/// Vectors a file holds, a few at a time on rank 0, spread over the ranks.
+Matrix<double> scattered(const Comm& comm, const h5::InputFile* file, const Partition& partition,
+                         Index rows) {
+  const Layout layout(comm, partition);
+  Matrix<double> own(rows, partition.count(comm.rank()));
+  std::vector<double> whole(comm.is_root() ? static_cast<std::size_t>(partition.size()) : 0);
+  for (Index row = 0; row < rows; ++row) {
+    on_root(comm, [&] { file->read_rows(group + "/vectors", row, 1, whole); });
+    MPI_Scatterv(whole.data(), layout.counts.data(), layout.starts.data(), MPI_DOUBLE, own.row(row).data(),
+                 static_cast<int>(own.cols()), MPI_DOUBLE, 0, comm.get());
+  }
+  return own;
+}
+
+}  // namespace
+
+void write_solve(const Comm& comm, const std::filesystem::path& path, const Partition& partition,
+                 const EigenState& state, const std::string& fingerprint) {
+  h5::OutputFile file(comm, path, format::checkpoint_filetype);
+  file.attribute("/", "fingerprint", fingerprint);
+  const auto found = found_numbers(state);
+  file.add(group + "/found_values", found[0], {std::ssize(found[0])});
+  file.add(group + "/found_residuals", found[1], {std::ssize(found[1])});
+  file.add(group + "/kept_values", state.restart.values, {std::ssize(state.restart.values)});
+  auto vectors = vectors_of(state);
+  const Index rows = std::ssize(vectors);
+  file.add_rows(group + "/vectors", rows, partition.size(), gathered(comm, partition, std::move(vectors)));
+  for (const auto& [name, number] : numbers_of(state)) file.attribute(group, name, *number);
+  file.attribute(group, "found_upper", std::ssize(state.upper));
+  file.attribute(group, "phase", static_cast<Index>(state.phase));
+  file.attribute(group, "lower", state.lower);
+  file.attribute(group, "norm_estimate", state.norm_estimate);
+  file.attribute(group, "cycle_norm_estimate", state.restart.norm_estimate);
+  file.attribute(group, "reason", state.reason);
+  file.commit(Durability::flushed, true);
+}
+
+StoredSolve read_solve(const Comm& comm, const std::filesystem::path& path, const Partition& partition) {
+  StoredSolve stored;
+  std::array<std::vector<double>, 2> found;
+  Index upper = 0;
+  Index rows = 0;
+  std::optional<h5::InputFile> file;
+  on_root(comm, [&] {
+    file.emplace(path);
+    read_numbers(*file, stored.state, found, upper);
+    const std::array<Index, 2> expected = {h5::any_size, partition.size()};
+    file->expect_shape(group + "/vectors", expected);
+    rows = file->shape(group + "/vectors")[0];
+  });
+  share(comm, stored.state, found, upper);
+  rows = comm.broadcast_value(rows);
+  stored.vectors = scattered(comm, file ? &*file : nullptr, partition, rows);
+  const Index pairs = std::ssize(found[0]);
+  for (Index n = 0; n < pairs; ++n) {
+    const auto at = static_cast<std::size_t>(n);
+    const auto entries = std::as_const(stored.vectors).row(n);
+    auto& end = n < upper ? stored.state.upper : stored.state.lowest;
+    end.push_back({found[0][at], found[1][at], {entries.begin(), entries.end()}});
+  }
+  stored.state.restart.vectors = std::as_const(stored.vectors).view().rows_from(pairs, rows - pairs);
+  return stored;
+}
+
+std::string fingerprint_of(const Comm& comm, const Samples<double>& samples, Index features,
+                           std::span<const double> parameters) {
+  const Index first = samples.lanes.first_sample(comm.rank(), comm.size());
+  std::uint64_t sum = 0;
+  collectively(comm, [&] {
+    Matrix<double> inputs(1, features);
+    for (Index i = 0; i < std::ssize(samples.labels); ++i) {
+      samples.inputs(i, inputs.view());
+      const std::array<Index, 2> number = {first + i, samples.labels[static_cast<std::size_t>(i)]};
+      Hash sample;
+      sample.add_values(std::span<const Index>(number));
+      sample.add_values(std::as_const(inputs).entries());
+      sum += sample.value();
+    }
+  });
+  Hash all;
+  const std::array<std::uint64_t, 2> samples_of_all = {comm.sum(sum),
+                                                       static_cast<std::uint64_t>(samples.lanes.samples())};
+  all.add_values(std::span<const std::uint64_t>(samples_of_all));
+  all.add_values(parameters);
+  return fmt::format("{:016x}", all.value());
+}
+
+bool usable_checkpoint(const Comm& comm, const std::filesystem::path& path, const std::string& fingerprint,
+                       const std::function<void(const std::string& message)>& complain) {
+  bool usable = false;
+  on_root(comm, [&] {
+    if (!std::filesystem::exists(path)) return;
+    try {
+      h5::require_intact(path);
+    } catch (const DataError& damage) {
+      complain(fmt::format("{}; what it held is computed anew", damage.what()));
+      return;
+    }
+    if (h5::InputFile(path).attribute_text("/", "fingerprint") != fingerprint)
+      throw DataError(fmt::format(
+          "'{}' was made from other data or weights than this run has: bring those back, or start "
+          "anew with --force",
+          path.string()));
+    usable = true;
+  });
+  return comm.broadcast_value(usable);
+}
+
+}  // namespace dualscape::study
