@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import results
 import studies
-from program import PATIENCE, Program, Running, check_failure, check_success
+from program import PATIENCE, Outcome, Program, Running, check_failure, check_success
 
 #: Studies killed at random moments; each is resumed to its end.
 TRIALS = 52
@@ -98,6 +98,34 @@ def test_a_signal_stops_all_groups_in_order(program: Program, expected_long: Pat
     program.succeed("study", "deck.toml", "--resume", ranks=1)
     assert "training: resumed after epoch" in (program.folder / "out/runs/00001/log").read_text()
     studies.check_same(expected_long, program.folder / "out")
+
+
+def test_a_damaged_checkpoint_is_noticed_and_made_anew(program: Program, expected_long: Path) -> None:
+    check_failure(stopped(program), 5, "stopped by a signal")
+    first, second = sorted(program.folder.glob("out/runs/*/training.h5"))
+    first.write_bytes(first.read_bytes()[:-100])
+    damaged = bytearray(second.read_bytes())
+    # A bit of a weight: the file stays a good HDF5 file.
+    damaged[weight_offset(second)] ^= 0x10
+    second.write_bytes(damaged)
+    program.succeed("study", "deck.toml", "--resume", ranks=2)
+    for run in ("00000", "00001"):
+        log = (program.folder / "out/runs" / run / "log").read_text()
+        assert "training.h5" in log and "warning" in log, log
+        assert "training: resumed" not in log
+    studies.check_same(expected_long, program.folder / "out")
+
+
+def stopped(program: Program) -> Outcome:
+    """Run the long study until a signal stops both of its runs."""
+    running = start_long(program, 2)
+    running.send(signal.SIGTERM)
+    return running.finish()
+
+
+def weight_offset(path: Path) -> int:
+    """Return where the first weight of a checkpoint is in its file."""
+    return path.read_bytes().index(results.read(path)["model/dense1/weight"].tobytes())
 
 
 def test_two_studies_on_one_folder(program: Program, expected_long: Path) -> None:
