@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numeric>
+#include <tuple>
 
 #include "dualscape/base/blas.hpp"
 #include "dualscape/base/error.hpp"
@@ -19,12 +22,6 @@ namespace {
 constexpr Index block_size = 1024;
 /// Anchors compared at once.
 constexpr Index anchor_block = 256;
-
-double squared_norm(std::span<const double> x) {
-  double sum = 0;
-  for (double value : x) sum += value * value;
-  return sum;
-}
 
 double squared_distance(std::span<const double> x, std::span<const double> y) {
   double sum = 0;
@@ -58,30 +55,69 @@ void check_partners(const Side& anchors, const std::map<int, std::vector<Index>>
   }
 }
 
+/// Whether all values are bytes, of which `columns` products fit into single precision once they are centred:
+/// 128^2 x 1024 = 2^24.
+bool are_pixels(const Matrix<double>& values) {
+  if (values.cols() > 1024) return false;
+  unsigned outside = 0;
+  for (double x : values.entries()) outside |= x >= 0 && x <= 255 ? 0u : 1u;
+  return outside == 0;
+}
+
+void centre_pixels(const Matrix<double>& values, Matrix<float>& centred) {
+  if (centred.rows() != values.rows() || centred.cols() != values.cols())
+    centred = Matrix<float>(values.rows(), values.cols());
+  std::ranges::transform(values.entries(), centred.data(),
+                         [](double x) { return static_cast<float>(x - 128); });
+}
+
+/// In sixteen partial sums, which a processor adds side by side.
+template <class Real>
+double squared_norm(std::span<const Real> x) {
+  std::array<Real, 16> sums{};
+  std::size_t i = 0;
+  for (; i + sums.size() <= x.size(); i += sums.size())
+    for (std::size_t l = 0; l < sums.size(); ++l) sums[l] += x[i + l] * x[i + l];
+  for (; i < x.size(); ++i) sums[i % sums.size()] += x[i] * x[i];
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
+template <class Real>
+void squared_norms(const Matrix<Real>& x, std::vector<double>& norms) {
+  norms.resize(static_cast<std::size_t>(x.rows()));
+  for (Index i = 0; i < x.rows(); ++i) norms[static_cast<std::size_t>(i)] = squared_norm(x.row(i));
+}
+
 /// The anchors of one rank and class with the best partners so far.
 class Search {
  public:
   Search(Matrix<double> anchors, bool integral, Index neighbours)
-      : anchors_(std::move(anchors)), integral_(integral), best_(anchors_.rows(), neighbours) {
-    for (Index i = 0; i < anchors_.rows(); ++i) norms_.push_back(squared_norm(anchors_.row(i)));
+      : anchors_(std::move(anchors)),
+        integral_(integral),
+        pixels_(integral && are_pixels(anchors_)),
+        best_(anchors_.rows(), neighbours) {
+    squared_norms(anchors_, norms_);
+    if (!pixels_) return;
+    centre_pixels(anchors_, centred_);
+    squared_norms(centred_, centred_norms_);
   }
 
   void compare(const Matrix<double>& partners, std::span<const Index> positions) {
-    std::vector<double> norms;
-    for (Index j = 0; j < partners.rows(); ++j) norms.push_back(squared_norm(partners.row(j)));
-    Matrix<double> products(std::min(anchor_block, anchors_.rows()), partners.rows());
-    for (Index first = 0; first < anchors_.rows(); first += anchor_block) {
-      const Index count = std::min(anchor_block, anchors_.rows() - first);
-      gemm<double>(Op::none, Op::transpose, -2.0, anchors_.view().rows_from(first, count), partners.view(),
-                   0.0, products.top(count));
-      for (Index i = 0; i < count; ++i) settle(first + i, products.row(i), partners, norms, positions);
+    if (anchors_.rows() == 0 || partners.rows() == 0) return;
+    if (!pixels_ || !are_pixels(partners)) {
+      squared_norms(partners, partner_norms_);
+      return compare_in<double>(anchors_, norms_, partners, partners, positions, products_);
     }
+    centre_pixels(partners, centred_partners_);
+    squared_norms(centred_partners_, partner_norms_);
+    compare_in<float>(centred_, centred_norms_, centred_partners_, partners, positions, single_products_);
   }
 
-  /// The matches of anchor i, which is at `position`, from the `rank`-th nearest on.
-  void append(Index i, Index position, Index rank, std::vector<Match>& matches) const {
-    for (const Best& best : best_.row(i).subspan(static_cast<std::size_t>(rank - 1)))
-      matches.push_back({.anchor = position, .partner = best.partner, .distance = std::sqrt(best.squared)});
+  /// What was found for anchor i, which is at `position`: with squared distances, no more than asked for.
+  void append(Index i, Index position, std::vector<Match>& matches) const {
+    for (const Best& best : best_.row(i))
+      if (best.partner >= 0)
+        matches.push_back({.anchor = position, .partner = best.partner, .distance = best.squared});
   }
 
  private:
@@ -90,31 +126,64 @@ class Search {
     Index partner = -1;
   };
 
-  void settle(Index i, std::span<const double> products, const Matrix<double>& partners,
-              std::span<const double> norms, std::span<const Index> positions) {
-    const std::span<Best> best = best_.row(i);
-    const double own = norms_[static_cast<std::size_t>(i)];
-    for (std::size_t j = 0; j < norms.size(); ++j) {
-      double squared = own + norms[j] + products[j];
-      if (!integral_) {
-        // The three terms carry at most about `coordinates` roundings each: what might still be nearer is
-        // computed anew.
-        const double rounding = 4.0 * static_cast<double>(anchors_.cols() + 2) *
-                                std::numeric_limits<double>::epsilon() * (own + norms[j]);
-        if (squared - rounding >= best.back().squared) continue;
-        squared = squared_distance(anchors_.row(i), partners.row(static_cast<Index>(j)));
-      }
-      if (squared >= best.back().squared) continue;
-      // Behind those that are equally near: they have lower positions.
-      const auto place = std::ranges::upper_bound(best, squared, {}, &Best::squared);
-      std::shift_right(place, best.end(), 1);
-      *place = {.squared = squared, .partner = positions[j]};
+  /// In one precision and one set of coordinates, equally distant to `partners`' own.
+  template <class Real>
+  void compare_in(const Matrix<Real>& left, const std::vector<double>& left_norms, const Matrix<Real>& right,
+                  const Matrix<double>& partners, std::span<const Index> positions, Matrix<Real>& products) {
+    const Index rows = std::min(anchor_block, left.rows());
+    if (products.rows() != rows || products.cols() != right.rows())
+      products = Matrix<Real>(rows, right.rows());
+    for (Index first = 0; first < left.rows(); first += anchor_block) {
+      const Index count = std::min(anchor_block, left.rows() - first);
+      gemm<Real>(Op::none, Op::transpose, Real(-2), left.view().rows_from(first, count), right.view(),
+                 Real(0), products.top(count));
+      for (Index i = 0; i < count; ++i)
+        settle<Real>(first + i, left_norms[static_cast<std::size_t>(first + i)], products.row(i), partners,
+                     positions);
     }
+  }
+
+  template <class Real>
+  void settle(Index i, double own, std::span<const Real> products, const Matrix<double>& partners,
+              std::span<const Index> positions) {
+    const std::span<Best> best = best_.row(i);
+    // The three terms carry at most about `coordinates` roundings each: what might still be nearer is
+    // computed anew.
+    const double rounding =
+        integral_ ? 0.0
+                  : 4.0 * static_cast<double>(anchors_.cols() + 2) * std::numeric_limits<double>::epsilon();
+    const auto below = [&](std::size_t j, double limit) {
+      const double sum = own + partner_norms_[j];
+      return sum + products[j] - rounding * sum < limit;
+    };
+    for (std::size_t first = 0; first < products.size(); first += 64) {
+      const std::size_t end = std::min(first + 64, products.size());
+      const double limit = best.back().squared;
+      unsigned any = 0;
+      for (std::size_t j = first; j < end; ++j) any |= below(j, limit) ? 1u : 0u;
+      for (std::size_t j = first; any != 0 && j < end; ++j) {
+        if (!below(j, best.back().squared)) continue;
+        const double squared = integral_
+                                   ? own + partner_norms_[j] + products[j]
+                                   : squared_distance(anchors_.row(i), partners.row(static_cast<Index>(j)));
+        if (squared < best.back().squared) insert(best, {.squared = squared, .partner = positions[j]});
+      }
+    }
+  }
+
+  /// Behind those that are equally near: they have lower positions.
+  static void insert(std::span<Best> best, const Best& found) {
+    const auto place = std::ranges::upper_bound(best, found.squared, {}, &Best::squared);
+    std::shift_right(place, best.end(), 1);
+    *place = found;
   }
 
   Matrix<double> anchors_;
   bool integral_;
-  std::vector<double> norms_;
+  bool pixels_;
+  std::vector<double> norms_, centred_norms_, partner_norms_;
+  Matrix<float> centred_, centred_partners_, single_products_;
+  Matrix<double> products_;
   Matrix<Best> best_;  ///< anchors x neighbours, ascending
 };
 
@@ -134,6 +203,20 @@ std::vector<Match> share(const Comm& comm, const std::vector<Match>& own) {
   return all;
 }
 
+/// Of each anchor's matches from all ranks, with squared distances, the `neighbours` from the `rank`-th on.
+std::vector<Match> nearest_of(std::vector<Match> found, Index neighbours, Index rank) {
+  std::ranges::sort(found, {}, [](const Match& m) { return std::tuple(m.anchor, m.distance, m.partner); });
+  std::vector<Match> matches;
+  Index place = 0;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    place = i > 0 && found[i].anchor == found[i - 1].anchor ? place + 1 : 1;
+    if (place < rank || place >= rank + neighbours) continue;
+    matches.push_back(found[i]);
+    matches.back().distance = std::sqrt(found[i].distance);
+  }
+  return matches;
+}
+
 }  // namespace
 
 std::vector<Match> nearest(const Comm& comm, const Side& anchors, const Side& partners, bool integral,
@@ -141,21 +224,29 @@ std::vector<Match> nearest(const Comm& comm, const Side& anchors, const Side& pa
                            Index rank) {
   const auto partner_classes = by_class(partners);
   check_partners(anchors, partner_classes, anchor_name, partner_name, neighbours, rank);
+  const auto part_of = [&](std::span<const Index> all, int r) {
+    const Partition split(std::ssize(all), comm.size());
+    return all.subspan(static_cast<std::size_t>(split.begin(r)), static_cast<std::size_t>(split.count(r)));
+  };
   std::vector<Match> own;
   for (const auto& [label, positions] : by_class(anchors)) {
-    const Partition split(std::ssize(positions), comm.size());
-    const auto mine = std::span(positions).subspan(static_cast<std::size_t>(split.begin(comm.rank())),
-                                                   static_cast<std::size_t>(split.count(comm.rank())));
+    // The ranks share the larger side: each reads all of the other one.
+    const std::span<const Index> all = positions, candidates = partner_classes.at(label);
+    const bool by_partner = candidates.size() > all.size();
+    const auto mine = by_partner ? all : part_of(all, comm.rank());
+    const auto theirs = by_partner ? part_of(candidates, comm.rank()) : candidates;
+    std::size_t most = 0;
+    for (int r = 0; r < comm.size(); ++r)
+      most = std::max(most, by_partner ? part_of(candidates, r).size() : candidates.size());
     Search search(anchors.rows(mine), integral, neighbours + rank - 1);
-    const std::span candidates(partner_classes.at(label));
-    for (std::size_t first = 0; first < candidates.size(); first += block_size) {
-      const auto block =
-          candidates.subspan(first, std::min<std::size_t>(block_size, candidates.size() - first));
+    for (std::size_t first = 0; first < most; first += block_size) {
+      const std::size_t begin = std::min(first, theirs.size());
+      const auto block = theirs.subspan(begin, std::min<std::size_t>(block_size, theirs.size() - begin));
       search.compare(partners.rows(block), block);
     }
-    for (std::size_t i = 0; i < mine.size(); ++i) search.append(static_cast<Index>(i), mine[i], rank, own);
+    for (std::size_t i = 0; i < mine.size(); ++i) search.append(static_cast<Index>(i), mine[i], own);
   }
-  return share(comm, own);
+  return nearest_of(share(comm, own), neighbours, rank);
 }
 
 std::vector<Match> random_match(const Comm& comm, const Side& anchors, const Side& partners,

@@ -11,10 +11,13 @@ namespace {
 
 /// Directions projected on at once: enough for a GEMM, few enough that K x block stays small beside the pairs
 /// and whole vectors of a large block small beside the eigenvectors.
-Index block_width(Index size) {
+Index block_width(Index size, Index pairs) {
   constexpr Index entries = Index{1} << 22;  // 32 MiB of doubles
-  return std::clamp<Index>(entries / std::max<Index>(size, 1), 8, 64);
+  return std::clamp<Index>(entries / std::max<Index>({size, pairs, 1}), 8, 256);
 }
+
+/// A tile of duals of a layer this small is formed: one GEMM then does all of its work.
+constexpr Index small_layer = 4096;
 
 /// A buffer as a matrix, enlarged where it is too small.
 MatrixView<double> shaped(std::vector<double>& buffer, Index rows, Index cols) {
@@ -46,7 +49,8 @@ class BlockOfDirections {
       : comm_(comm),
         duals_(duals),
         directions_(directions),
-        width_(std::min(block_width(directions.partition.size()), directions.vectors.rows)),
+        width_(std::min(block_width(directions.partition.size(), duals.lanes.samples()),
+                        directions.vectors.rows)),
         whole_(width_, directions.partition.size()),
         weights_(width_ * duals.response.cols(), duals.covector.cols()),
         projections_(duals.count(), width_),
@@ -151,7 +155,25 @@ void add_matrix(double factor, ConstMatrixView<double> matrix, const Place& plac
   }
 }
 
+void TileProducts::project_formed(Index first, ConstMatrixView<double> weights,
+                                  MatrixView<double> projections) {
+  const Index cols = duals_.covector.cols();
+  const auto formed = shaped(images_, projections.rows, dual_size(duals_));
+  for (Index i = 0; i < formed.rows; ++i) {
+    const auto b = duals_.covector.row(first + i);
+    double* to = formed.row(i).data();
+    for (double r : duals_.response.row(first + i)) {
+      const double factor = duals_.inverse[static_cast<std::size_t>(first + i)] * r;
+      for (Index j = 0; j < cols; ++j) to[j] = factor * b.data()[j];
+      to += cols;
+    }
+  }
+  gemm<double>(Op::none, Op::transpose, 1.0, formed, {weights.data, projections.cols, formed.cols}, 0.0,
+               projections);
+}
+
 void TileProducts::project(Index first, ConstMatrixView<double> weights, MatrixView<double> projections) {
+  if (dual_size(duals_) <= small_layer) return project_formed(first, weights, projections);
   // w_kj = r_k^T V_j b_k / (b_k.a_k); pairs run fastest, so that the sums over r go side by side.
   const Index count = projections.rows, out = duals_.response.cols();
   const auto images = shaped(images_, weights.rows, count);

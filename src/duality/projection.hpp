@@ -57,7 +57,7 @@ class TileProducts {
   explicit TileProducts(const Duals& duals) : duals_(duals) {}
 
   /// <V_j, DW_k> of the pairs k = first, first + 1, ... for matrices V_j that stand below one another in
-  /// `weights`, out x co-vector's entries each: one GEMM. `projections`: pairs x matrices.
+  /// `weights` without gaps, out x co-vector's entries each: one GEMM. `projections`: pairs x matrices.
   void project(Index first, ConstMatrixView<double> weights, MatrixView<double> projections);
 
   /// The transposed map: adds sum_k c_kj DW_k over the pairs k = first, first + 1, ... to V_j.
@@ -65,8 +65,10 @@ class TileProducts {
   void spread(Index first, ConstMatrixView<double> coefficients, MatrixView<double> weights);
 
  private:
+  void project_formed(Index first, ConstMatrixView<double> weights, MatrixView<double> projections);
+
   const Duals& duals_;
-  std::vector<double> images_;     ///< (matrices x out) x pairs, or transposed
+  std::vector<double> images_;     ///< (matrices x out) x pairs, or transposed; or a tile of duals
   std::vector<double> responses_;  ///< out x pairs
   std::vector<double> sums_;
 };

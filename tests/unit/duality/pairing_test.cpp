@@ -57,6 +57,35 @@ TEST(Nearest, ATieGoesToTheLowestPosition) {
       EXPECT_EQ(match.partner, match.anchor % 3);
 }
 
+TEST(Nearest, IsExactOnPixelsAndLargerIntegers) {
+  const Comm comm(MPI_COMM_WORLD);
+  // Extreme pixels, so that the sums of single precision are as large as they get; then integers beyond.
+  for (double top : {255.0, 4095.0}) {
+    const Random random(17, Stream::probe);
+    std::uint64_t draw = 0;
+    const auto filled = [&](Index count) {
+      Matrix<double> x(count, 1024);
+      for (double& value : x.entries()) {
+        const double u = random.uniform(draw++);
+        value = u < 0.48 ? 0.0 : u < 0.96 ? top : std::floor(u * top);
+      }
+      return x;
+    };
+    const Matrix<double> test = filled(5), train = filled(12);
+    const auto side = [](const Matrix<double>& x) {
+      Side result{.positions = {},
+                  .labels = std::vector<int>(static_cast<std::size_t>(x.rows())),
+                  .rows = Problem::rows_of(x)};
+      for (Index i = 0; i < x.rows(); ++i) result.positions.push_back(i);
+      return result;
+    };
+    for (const Match& match : nearest(comm, side(test), side(train), true, "test", "training", 12)) {
+      const double d = distance(test.row(match.anchor), train.row(match.partner));
+      EXPECT_EQ(match.distance, d);
+    }
+  }
+}
+
 TEST(Nearest, TellsNeighboursApartThatAGemmCannot) {
   const Comm comm(MPI_COMM_WORLD);
   Problem problem;

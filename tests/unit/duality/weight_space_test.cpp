@@ -99,6 +99,46 @@ TEST(WeightSpace, ProductsAreTheSameBitsAtAnyNumberOfRanks) {
   }
 }
 
+TEST(WeightSpace, ALargeLayerFollowsTheDefinition) {
+  const Comm comm(MPI_COMM_WORLD);
+  // More entries than a tile of duals is formed for.
+  constexpr Index out = 70, in = 60, pairs = 5;
+  const Random random(9, Stream::probe);
+  Matrix<double> r(pairs, out), b(pairs, in), v(1, out * in);
+  std::uint64_t draw = 0;
+  for (auto* matrix : {&r, &b, &v})
+    for (double& x : matrix->entries()) x = random.normal(draw++);
+  const Lanes lanes(pairs, 8);
+  Duals duals;
+  duals.lanes = lanes;
+  duals.first = lanes.first_sample(comm.rank(), comm.size());
+  const Index own = lanes.first_sample(comm.rank() + 1, comm.size()) - duals.first;
+  duals.response = Matrix<double>(own, out);
+  duals.covector = Matrix<double>(own, in);
+  duals.state.assign(static_cast<std::size_t>(own), DualState::kept);
+  double expected = 0;
+  for (Index k = 0; k < pairs; ++k) {
+    const double inverse = 1.0 / static_cast<double>(k + 2), gap = static_cast<double>(k) - 1.5;
+    const double size = norm(r.row(k)) * norm(b.row(k)) * inverse;
+    double w = 0;
+    for (Index o = 0; o < out; ++o)
+      for (Index i = 0; i < in; ++i) w += inverse * r(k, o) * b(k, i) * v(0, o * in + i);
+    expected += gap * (w / size) * (w / size) / static_cast<double>(pairs);
+    if (k < duals.first || k >= duals.first + own) continue;
+    std::ranges::copy(r.row(k), duals.response.row(k - duals.first).begin());
+    std::ranges::copy(b.row(k), duals.covector.row(k - duals.first).begin());
+    duals.inverse.push_back(inverse);
+    duals.norm.push_back(size);
+    duals.loss_gap.push_back(gap);
+  }
+  const Partition split(out * in, comm.size());
+  Matrix<double> part(1, split.count(comm.rank()));
+  std::copy_n(v.row(0).begin() + split.begin(comm.rank()), part.cols(), part.row(0).begin());
+  const WeightOperator gap(comm, duals, DualOperator::gap, split, {});
+  // Five terms of about |v|^2 times a direction's share: rounding of sums of 4200 products.
+  EXPECT_NEAR(forms(gap, part.view()).front(), expected, 1e-12 * std::max(1.0, std::abs(expected)));
+}
+
 TEST(OffSubspace, LeavesWhatTheSubspaceDoesNotSee) {
   const Comm comm(MPI_COMM_WORLD);
   const Case c(comm);

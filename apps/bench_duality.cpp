@@ -1,0 +1,204 @@
+/// Speed of the duality against the machine's own limit: the pairing of 10,000 test with 60,000 training
+/// images, the projection of 10,000 duals of a 512 x 512 layer on 100 directions, and the published
+/// demonstration's case, whose loops take its authors 13 s. Each beside the rate of a square GEMM measured in
+/// the same run, on all ranks and on rank 0 alone, for the efficiency. Usage: bench_duality
+#include <fmt/format.h>
+#include <mpi.h>
+
+#include <chrono>
+#include <functional>
+#include <iostream>
+#include <limits>
+
+#include "../src/duality/projection.hpp"
+#include "dualscape/base/blas.hpp"
+#include "dualscape/base/memory.hpp"
+#include "dualscape/base/random.hpp"
+#include "dualscape/data/rows.hpp"
+
+namespace {
+
+using namespace dualscape;
+using Clock = std::chrono::steady_clock;
+
+constexpr Index classes = 10;
+
+/// Seconds of the best of a few calls, by the slowest rank.
+double best_of(const Comm& comm, int calls, const std::function<void()>& call) {
+  double best = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < calls; ++i) {
+    comm.barrier();
+    const auto start = Clock::now();
+    call();
+    best = std::min(best, comm.max(std::chrono::duration<double>(Clock::now() - start).count()));
+  }
+  return best;
+}
+
+template <class Real>
+Matrix<Real> random_matrix(Index rows, Index cols, std::uint32_t stream) {
+  const Random random(1, Stream::probe, stream);
+  Matrix<Real> x(rows, cols);
+  for (Index i = 0; i < rows * cols; ++i)
+    x.data()[i] = static_cast<Real>(random.uniform(static_cast<std::uint64_t>(i)) - 0.5);
+  return x;
+}
+
+/// Gflop/s a rank of a square product, all ranks at once.
+template <class Real>
+double gemm_rate(const Comm& comm) {
+  constexpr Index n = 1024;
+  const auto a = random_matrix<Real>(n, n, 0), b = random_matrix<Real>(n, n, 1);
+  Matrix<Real> c(n, n);
+  const double seconds = best_of(
+      comm, 5, [&] { gemm<Real>(Op::none, Op::transpose, Real(1), a.view(), b.view(), Real(0), c.view()); });
+  return 2e-9 * static_cast<double>(n * n * n) / seconds;
+}
+
+/// Images of random pixels, spread over the ranks.
+data::DistributedRows images(const Comm& comm, Index count, std::uint32_t stream) {
+  const Partition split(count, comm.size());
+  data::Rows rows(split.count(comm.rank()), 784, data::Element::byte);
+  const Random random(1, Stream::probe, stream);
+  for (Index i = 0; i < rows.count(); ++i)
+    for (std::size_t j = 0; j < 784; ++j)
+      rows.row(i)[j] = static_cast<std::byte>(
+          random.below(static_cast<std::uint64_t>((split.begin(comm.rank()) + i) * 784) + j, 256));
+  return {comm, count, std::move(rows)};
+}
+
+duality::InputRows rows_of(const Comm& comm, const data::DistributedRows& set, double scale) {
+  return [&comm, &set, scale](std::span<const Index> positions) {
+    const data::Rows rows = set.fetch(comm, positions);
+    Matrix<double> out(rows.count(), set.features());
+    rows.copy_scaled(0, rows.count(), out.view(), scale);
+    return out;
+  };
+}
+
+duality::Side side(const Comm& comm, const data::DistributedRows& set) {
+  duality::Side result;
+  for (Index i = 0; i < set.count(); ++i) {
+    result.positions.push_back(i);
+    result.labels.push_back(static_cast<int>(i % classes));
+  }
+  result.rows = rows_of(comm, set, 1.0);
+  return result;
+}
+
+double time_pairing(const Comm& comm, int calls) {
+  const auto test = images(comm, 10'000, 2), train = images(comm, 60'000, 3);
+  const auto anchors = side(comm, test), partners = side(comm, train);
+  return best_of(comm, calls, [&] { duality::nearest(comm, anchors, partners, true, "test", "training"); });
+}
+
+/// This rank's part of m random directions.
+Matrix<double> part_of(const Comm& comm, const Partition& split, const Matrix<double>& whole) {
+  Matrix<double> part(whole.rows(), split.count(comm.rank()));
+  for (Index n = 0; n < whole.rows(); ++n)
+    std::copy_n(whole.row(n).begin() + split.begin(comm.rank()), part.cols(), part.row(n).begin());
+  return part;
+}
+
+double time_projection(const Comm& comm, Index pairs, Index width, Index m) {
+  const Lanes lanes(pairs, Lanes::automatic(pairs));
+  duality::Duals duals;
+  duals.lanes = lanes;
+  duals.first = lanes.first_sample(comm.rank(), comm.size());
+  const Index own = lanes.first_sample(comm.rank() + 1, comm.size()) - duals.first;
+  duals.covector = random_matrix<double>(own, width, 4);
+  duals.response = random_matrix<double>(own, width, 5);
+  duals.state.assign(static_cast<std::size_t>(own), duality::DualState::kept);
+  duals.inverse.assign(static_cast<std::size_t>(own), 1.0);
+  duals.norm.assign(static_cast<std::size_t>(own), 1.0);
+  duals.loss_gap.assign(static_cast<std::size_t>(own), 1.0);
+  const Partition split(width * width, comm.size());
+  const auto vectors = random_matrix<double>(m, split.count(comm.rank()), 6);
+  const std::vector<double> values(static_cast<std::size_t>(m), 1.0), angles(values);
+  // `complete` leaves out the products with the gap operator, which only bounds need.
+  const duality::Directions directions{.values = values,
+                                       .angle_bounds = angles,
+                                       .vectors = vectors.view(),
+                                       .partition = split,
+                                       .place = {},
+                                       .complete = true};
+  return best_of(comm, 1, [&] { duality::project(comm, duals, directions, pairs); });
+}
+
+/// Pairing, duals and decomposition over a complete basis at 784-30-30-10, as the demonstration.
+double time_demonstration(const Comm& comm) {
+  const auto test = images(comm, 1000, 2), train = images(comm, 4000, 3);
+  const auto anchors = side(comm, test), partners = side(comm, train);
+  const nn::Network network(784,
+                            {{.name = "dense1", .units = 30, .activation = Activation::relu},
+                             {.name = "dense2", .units = 30, .activation = Activation::relu},
+                             {.name = "dense3", .units = 10}},
+                            Loss::cross_entropy);
+  nn::Model<double> model(network);
+  model.set_parameters(network.initial_parameters(1, 1.0));
+  auto basis = random_matrix<double>(900, 900, 7);
+  for (Index i = 0; i < 900; ++i)
+    for (Index j = 0; j < i; ++j) basis(j, i) = basis(i, j);
+  auto values = symmetric_eigen(basis.view());
+  const std::vector<double> angles(values.size(), 1e-12);
+  const Partition split(900, comm.size());
+  const auto vectors = part_of(comm, split, basis);
+  const duality::Directions directions{.values = values,
+                                       .angle_bounds = angles,
+                                       .vectors = vectors.view(),
+                                       .partition = split,
+                                       .place = {},
+                                       .complete = true};
+  const duality::PairInputs inputs{.test = rows_of(comm, test, 255.0),
+                                   .train = rows_of(comm, train, 255.0),
+                                   .label = [](Index t) { return static_cast<int>(t % classes); }};
+  return best_of(comm, 7, [&] {
+    const auto pairs =
+        duality::as_pairs(duality::nearest(comm, anchors, partners, true, "test", "training"), Anchor::test);
+    const auto duals =
+        duality::make_duals(comm, model, 1, Lanes(1000, Lanes::automatic(1000)), pairs, inputs);
+    duality::decompose(comm, model, 1, duals, directions, {});
+  });
+}
+
+/// Runs a benchmark on all ranks between two looks at the GEMM rate, then on rank 0 alone while the others
+/// wait. `flop`: of the whole, 0 where a rate says nothing.
+template <class Real>
+void report(const Comm& comm, const Comm& single, const char* name, double flop,
+            const std::function<double(const Comm&)>& bench) {
+  const double before = gemm_rate<Real>(comm);
+  const double seconds = bench(comm);
+  const double gemm = std::max(before, gemm_rate<Real>(comm));
+  const double alone = comm.is_root() ? bench(single) : 0.0;
+  comm.barrier();
+  if (!comm.is_root()) return;
+  std::cout << fmt::format("{:<42}{:>10.4f}{:>10.4f}{:>12.2f}{:>12.1f}", name, seconds, alone,
+                           alone / (seconds * comm.size()), gemm);
+  if (flop > 0) std::cout << fmt::format("{:>12.2f}", 1e-9 * flop / seconds / comm.size() / gemm);
+  std::cout << std::endl;
+}
+
+void run(const Comm& comm) {
+  set_blas_threads(1);
+  if (comm.is_root())
+    std::cout << fmt::format("{} ranks, {}; square GEMM in Gflop/s a rank, of the precision used\n\n",
+                             comm.size(), blas_description())
+              << fmt::format("{:<42}{:>10}{:>10}{:>12}{:>12}{:>12}\n", "", "seconds", "rank 0", "efficiency",
+                             "GEMM", "of it");
+  const Comm single = comm.split(comm.rank());
+  report<double>(comm, single, "the demonstration's 1,000 x 4,000 at 30 x 30", 0, time_demonstration);
+  report<float>(comm, single, "pairing of 10,000 with 60,000 x 784", 2.0 * 1e4 * 6e3 * 784,
+                [](const Comm& c) { return time_pairing(c, 3); });
+  report<double>(comm, single, "10,000 duals of 512 x 512 on 100 vectors", 2.0 * 1e4 * 512 * 512 * 100,
+                 [](const Comm& c) { return time_projection(c, 10'000, 512, 100); });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  keep_freed_memory();
+  MPI_Init(&argc, &argv);
+  run(Comm(MPI_COMM_WORLD));
+  MPI_Finalize();
+  return 0;
+}
