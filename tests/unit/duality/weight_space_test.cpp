@@ -119,16 +119,16 @@ TEST(WeightSpace, ALargeLayerFollowsTheDefinition) {
   double expected = 0;
   for (Index k = 0; k < pairs; ++k) {
     const double inverse = 1.0 / static_cast<double>(k + 2), gap = static_cast<double>(k) - 1.5;
-    const double size = norm(r.row(k)) * norm(b.row(k)) * inverse;
+    const double length = norm(r.row(k)) * norm(b.row(k)) * inverse;
     double w = 0;
     for (Index o = 0; o < out; ++o)
       for (Index i = 0; i < in; ++i) w += inverse * r(k, o) * b(k, i) * v(0, o * in + i);
-    expected += gap * (w / size) * (w / size) / static_cast<double>(pairs);
+    expected += gap * (w / length) * (w / length) / static_cast<double>(pairs);
     if (k < duals.first || k >= duals.first + own) continue;
     std::ranges::copy(r.row(k), duals.response.row(k - duals.first).begin());
     std::ranges::copy(b.row(k), duals.covector.row(k - duals.first).begin());
     duals.inverse.push_back(inverse);
-    duals.norm.push_back(size);
+    duals.norm.push_back(length);
     duals.loss_gap.push_back(gap);
   }
   const Partition split(out * in, comm.size());
