@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "dualscape/base/blas.hpp"
 #include "dualscape/base/random.hpp"
@@ -43,31 +44,66 @@ Index block_width(Index size) {
   return std::clamp<Index>(entries / std::max<Index>(size, 1), 1, 64);
 }
 
-Residuals fresh_residuals(const LinearOperator& op, ConstMultiVector vectors) {
+Residuals fresh_residuals(const LinearOperator& op, ConstMultiVector vectors, Matrix<double>* rest) {
   const Index width = std::min(block_width(op.range().size()), vectors.rows);
   Matrix<double> products(width, vectors.cols);
+  if (rest) *rest = Matrix<double>(vectors.rows, vectors.cols);
   Residuals result;
   for (Index first = 0; first < vectors.rows; first += width) {
     const Index count = std::min(width, vectors.rows - first);
     const auto block = vectors.rows_from(first, count);
     op.apply(block, products.top(count));
     append_residuals(op.comm(), block, products.top(count), result);
+    for (Index j = 0; rest && j < count; ++j)
+      std::ranges::copy(products.row(j), rest->row(first + j).begin());
   }
   return result;
 }
 
+namespace {
+
+/// Distances of the pairs of one end to what was not computed, where a search with an operator at `distance`
+/// found them. `end`: the pairs' positions, next to what was not computed first; `sign`: 1 for the upper end.
+std::vector<double> distances_to_rest(const std::vector<double>& values, const std::vector<double>& residuals,
+                                      std::span<const std::size_t> end, double sign, double distance) {
+  std::vector<double> distances;
+  double reach = -std::numeric_limits<double>::infinity();
+  bool within = true;
+  for (const std::size_t n : end) {
+    const double value = sign * values[n];
+    within = within && (distances.empty() || value - residuals[n] <= reach);
+    if (within) reach = value + residuals[n] + 2 * distance;
+    distances.push_back(within ? 0 : value - reach);
+  }
+  return distances;
+}
+
+}  // namespace
+
 Bounds error_bounds(const std::vector<double>& values, const std::vector<double>& residuals, Index upper,
-                    Index size, double norm, double rounding) {
+                    Index size, double norm, double rounding, double distance) {
   const std::size_t count = values.size();
   const double floor = 50 * rounding * norm;
   const bool complete = std::ssize(values) == size;
   const auto last_upper = static_cast<std::size_t>(upper) - 1;  // wraps to no index when there is none
   const auto first_lower = static_cast<std::size_t>(upper);
 
+  std::vector<double> to_rest(count, std::numeric_limits<double>::infinity());
+  if (distance > 0 && !complete) {
+    std::vector<std::size_t> positions(count);
+    std::iota(positions.begin(), positions.end(), std::size_t{0});
+    std::reverse(positions.begin(), positions.begin() + upper);
+    const auto all = std::span<const std::size_t>(positions);
+    to_rest = distances_to_rest(values, residuals, all.first(first_lower), 1.0, distance);
+    std::ranges::reverse(to_rest);
+    const auto lower = distances_to_rest(values, residuals, all.subspan(first_lower), -1.0, distance);
+    to_rest.insert(to_rest.end(), lower.begin(), lower.end());
+  }
+
   Bounds bounds;
   for (std::size_t n = 0; n < count; ++n) {
     const double r = residuals[n] + floor;
-    double d = std::numeric_limits<double>::infinity();
+    double d = to_rest[n] - floor;
     for (std::size_t j = 0; j < count; ++j)
       if (j != n) d = std::min(d, std::abs(values[n] - values[j]) - residuals[j] - floor);
     if (!complete && (n == last_upper || n == first_lower)) d = 0;
@@ -76,9 +112,9 @@ Bounds error_bounds(const std::vector<double>& values, const std::vector<double>
     bounds.angle_bounds.push_back(separated ? std::min(1.0, r / d + 50 * rounding) : 1.0);
 
     const auto continues = [&] {
-      const double distance = values[n - 1] - values[n];
-      return distance < 1e-6 * std::max(std::abs(values[n - 1]), std::abs(values[n])) ||
-             distance <= residuals[n - 1] + residuals[n] + floor;
+      const double apart = values[n - 1] - values[n];
+      return apart < 1e-6 * std::max(std::abs(values[n - 1]), std::abs(values[n])) ||
+             apart <= residuals[n - 1] + residuals[n] + floor;
     };
     bounds.clusters.push_back(n == 0 ? 0 : bounds.clusters.back() + (continues() ? 0 : 1));
   }

@@ -6,10 +6,12 @@
 #include <chrono>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "dualscape/base/error.hpp"
 #include "dualscape/spectrum/certificate.hpp"
 #include "dualscape/spectrum/complete.hpp"
+#include "dualscape/spectrum/stand_in.hpp"
 
 namespace dualscape::spectrum {
 namespace {
@@ -18,6 +20,7 @@ namespace {
 struct Candidates {
   Matrix<double> vectors;
   Index upper = 0;
+  std::optional<Residuals> residuals;  ///< of fresh products, where there were some already
 };
 
 Candidates solve_densely(const LinearOperator& op, const Options& options, Spectrum& spectrum) {
@@ -29,16 +32,28 @@ Candidates solve_densely(const LinearOperator& op, const Options& options, Spect
 }
 
 Candidates solve_iteratively(const LinearOperator& op, const Options& options, Spectrum& spectrum) {
-  auto pairs = petsc::solve_ends(op,
-                                 {.which = options.which,
-                                  .count = options.count,
-                                  .tolerance = options.tolerance,
-                                  .seed = options.seed,
-                                  .max_products = options.max_products,
-                                  .monitor = options.monitor,
-                                  .on_restart = options.on_restart},
-                                 options.from);
-  spectrum.matvecs = pairs.solve_products + pairs.check_products;
+  const petsc::EigenOptions eigen_options{.which = options.which,
+                                          .count = options.count,
+                                          .tolerance = options.tolerance,
+                                          .seed = options.seed,
+                                          .max_products = options.max_products,
+                                          .monitor = options.monitor};
+  if (options.stand_in && options.from.products == 0) {
+    StandInSolve found = solve_by_stand_in(op, *options.stand_in, eigen_options);
+    spectrum.stand_in_matvecs = found.stand_in_products;
+    spectrum.matvecs = found.products;
+    if (found.settled) {
+      spectrum.norm_estimate = found.pairs.norm_estimate;
+      spectrum.reason = found.pairs.reason;
+      return {.vectors = std::move(found.pairs.vectors),
+              .upper = found.pairs.upper,
+              .residuals = std::move(found.residuals)};
+    }
+  }
+  petsc::EigenOptions resumable = eigen_options;
+  resumable.on_restart = options.on_restart;
+  auto pairs = petsc::solve_ends(op, resumable, options.from);
+  spectrum.matvecs += pairs.solve_products + pairs.check_products;
   spectrum.check_matvecs = pairs.check_products;
   spectrum.norm_estimate = pairs.norm_estimate;
   spectrum.reason = pairs.reason;
@@ -66,8 +81,10 @@ void keep_rows(Matrix<double>& all, const std::vector<std::size_t>& positions) {
 /// Values, residuals and bounds of all candidates, in descending order of the Rayleigh quotients: these may
 /// differ from the solver's order where values are equal to rounding.
 void certify(const LinearOperator& op, const Options& options, Candidates& candidates, Spectrum& spectrum) {
-  auto [values, residuals] = fresh_residuals(op, candidates.vectors.view());
-  spectrum.matvecs += std::ssize(values);
+  const bool known = candidates.residuals.has_value();
+  auto [values, residuals] =
+      known ? *std::move(candidates.residuals) : fresh_residuals(op, candidates.vectors.view());
+  if (!known) spectrum.matvecs += std::ssize(values);
   std::vector<std::size_t> order(values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::stable_sort(order, std::greater<>(), [&](std::size_t at) { return values[at]; });
@@ -77,7 +94,7 @@ void certify(const LinearOperator& op, const Options& options, Candidates& candi
 
   for (double value : values) spectrum.norm_estimate = std::max(spectrum.norm_estimate, std::abs(value));
   auto bounds = error_bounds(values, residuals, candidates.upper, spectrum.size, spectrum.norm_estimate,
-                             options.rounding);
+                             options.rounding, known ? options.stand_in_distance : 0.0);
   spectrum.values = std::move(values);
   spectrum.residuals = std::move(residuals);
   spectrum.value_bounds = std::move(bounds.value_bounds);

@@ -18,8 +18,8 @@ struct Residuals {
   std::vector<double> residuals;
 };
 
-/// One fresh block product per vector. @note Collective
-Residuals fresh_residuals(const LinearOperator& op, ConstMultiVector vectors);
+/// One fresh block product per vector. `rest` gets the residual vectors H v - theta v. @note Collective
+Residuals fresh_residuals(const LinearOperator& op, ConstMultiVector vectors, Matrix<double>* rest = nullptr);
 
 struct Bounds {
   /// |lambda - theta| for some eigenvalue lambda: min(r, r^2/d).
@@ -36,8 +36,13 @@ struct Bounds {
 /// the other computed eigenvalues, min_j |theta - theta_j| - r_j. The first `upper` pairs are the upper end
 /// of a spectrum of `size` eigenvalues and the others its lower end; the pair of each end that is next to
 /// what was not computed has d = 0, and all d take it that no eigenvalue beyond that pair was missed.
+///
+/// Where the pairs were searched with another operator, at most `distance` from this one in norm, what was
+/// not computed may reach past the last pair by 2 distance, as both operators' eigenvalues, in order, are no
+/// further apart (Weyl) and nor are their Rayleigh quotients; past the pairs that are within reach of that,
+/// and so on. d goes no further than there.
 Bounds error_bounds(const std::vector<double>& values, const std::vector<double>& residuals, Index upper,
-                    Index size, double norm, double rounding);
+                    Index size, double norm, double rounding, double distance = 0.0);
 
 /// Largest entry of |V V^T - 1| for the rows of `vectors`. @note Collective
 double orthogonality_defect(const Comm& comm, ConstMultiVector vectors);

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,11 +27,23 @@ struct Options {
   /// Hears where an iterative solve could go on from, as petsc::solve_ends tells it; with `stopping` also
   /// when a product of the certificate is interrupted.
   std::function<void(const petsc::EigenState& state, bool stopping)> on_restart;
+  /// A cheaper operator that an iterative solve is to use as far as it goes (stand_in.hpp), and a bound on
+  /// the norm of the difference: residuals tell that pairs are pairs of this operator, the bound that no
+  /// others belong among them. What is interrupted of that begins anew; where `from` goes on, it is over.
+  const LinearOperator* stand_in = nullptr;
+  double stand_in_distance = 0.0;
   /// Hears of the progress of an iterative solve: products so far, pairs converged so far.
   std::function<void(Index products, Index converged)> monitor;
   /// A faster way to the dense matrix for `all` (size x size on rank 0, ignored elsewhere) than block
   /// products with unit vectors. @note Collective
   std::function<Matrix<double>()> assemble;
+};
+
+/// What a stand-in made of fewer samples left out.
+struct Pruning {
+  Index samples = 0;   ///< left out
+  double bound = 0.0;  ///< on the norm of the difference
+  Index matvecs = 0;   ///< products with the remaining samples, or fewer
 };
 
 /// m eigenpairs. Bounds are explained in certificate.hpp.
@@ -47,7 +60,9 @@ struct Spectrum {
   bool cluster_cut = false;           ///< a cluster goes on beyond the pairs asked for
   Matrix<double> vectors;             ///< m x (local entries); the largest entry of each is positive
   Index matvecs = 0;                  ///< products: solve, search for missed copies, certificate
+  Index stand_in_matvecs = 0;         ///< products with a cheaper operator in place of this one
   Index check_matvecs = 0;            ///< of these, the search for missed copies
+  std::optional<Pruning> pruning;     ///< where samples were left out of the solve
   double seconds = 0.0;               ///< rank 0's wall time
   std::string reason;                 ///< "converged", "dense", or why there are fewer pairs than asked
   double norm_estimate = 0.0;         ///< of |H|_2
