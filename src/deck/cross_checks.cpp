@@ -116,6 +116,7 @@ class CrossCheck {
     check_enough("spectrum.density_probes", spectrum.density_probes, 2, "vectors, for error bars");
     check_enough("spectrum.trace_products", spectrum.trace_products, 6, "products");
     check_enough("spectrum.diagonal_products", spectrum.diagonal_products, 2, "products, for error bars");
+    check_pruning();
     if (!sound("spectrum.block") || !names_known()) return;
     const auto& block = spectrum.block;
     if (block.empty()) complain("spectrum.block", "must name at least one layer");
@@ -136,6 +137,17 @@ class CrossCheck {
   void check_enough(const char* path, Index value, Index least, const char* what) {
     if (sound(path) && value > 0 && value < least)
       complain(path, fmt::format("must be 0 or at least {} {}, found {}", least, what, value));
+  }
+
+  void check_pruning() {
+    const auto& spectrum = *config_.spectrum;
+    if (!sound("spectrum.prune", "spectrum.which") || !(spectrum.prune > 0)) return;
+    if (spectrum.which == Which::all)
+      complain("spectrum.prune", "is for iterative solves, not for spectrum.which = \"all\"");
+    if (sound("spectrum.operator") && spectrum.curvature == Curvature::gradient_covariance)
+      complain("spectrum.prune",
+               "cannot be used with spectrum.operator = \"gradient-covariance\", in which no sample has a "
+               "part of its own; \"empirical-fisher\" can");
   }
 
   std::string block_path(std::size_t i) const {

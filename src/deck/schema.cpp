@@ -176,7 +176,13 @@ Table<Spectrum> spectrum_keys() {
            {.help = "Largest eigenvalues of the neural tangent kernel J J^T, J the Jacobian of all analysed "
                     "samples' logits in the block; to `tolerance`. 0: none.",
             .limits = at_least(0),
-            .unit = "eigenvalues"});
+            .unit = "eigenvalues"})
+      .key("prune", &Spectrum::prune,
+           {.help = "Leaves out of the solve the samples that matter least: those of the smallest bounds on "
+                    "|h_p|, H = mean h_p, whose sum over the number of samples stays below this share of "
+                    "|H|. Products with all samples then certify the pairs and mend what is missing for the "
+                    "tolerance. Pays in a fitted network: ten times the tolerance is a good start. 0: no sample is left out.",
+            .limits = from_to_below(0, 1)});
 }
 
 Table<Duality> duality_keys() {

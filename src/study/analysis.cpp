@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "dualscape/operators/block.hpp"
 #include "dualscape/operators/curvature.hpp"
 #include "dualscape/operators/layer_hessian.hpp"
+#include "dualscape/study/pruning.hpp"
 #include "samples.hpp"
 
 namespace dualscape::study {
@@ -40,6 +42,43 @@ spectrum::Options solver_options(const deck::Config& config) {
           .tolerance = asked.tolerance,
           .seed = config.seed,
           .dense_limit = config.numerics.dense_limit};
+}
+
+/// The analysed samples at `chosen` positions among them.
+template <class Real>
+SamplesAt<Real> some_analysed(const Comm& comm, const data::SampleSet& set, const deck::Config& config) {
+  return [&comm, &set, &config, all = data::correct_positions(set)](std::span<const Index> chosen) {
+    std::vector<Index> positions;
+    for (const Index p : chosen) positions.push_back(all[static_cast<std::size_t>(p)]);
+    return data::make_samples<Real>(comm, set, positions, lanes_for(std::ssize(positions), config.numerics),
+                                    config.data.scale);
+  };
+}
+
+/// Solves with the samples that matter, as far as that goes.
+template <class Real>
+spectrum::Spectrum find_pruned(const nn::Linearisation<Real>& linearisation, const LinearOperator& curvature,
+                               const nn::BlockLayout& block, const std::vector<double>& parameters,
+                               const data::Dataset& data, const deck::Config& config,
+                               spectrum::Options options, Log& log) {
+  const Comm& comm = linearisation.comm();
+  const auto start = std::chrono::steady_clock::now();
+  std::optional<std::uint64_t> cache = config.numerics.cache;
+  if (cache) *cache -= std::min(*cache, linearisation.cached_bytes());
+  const PrunedCurvature<Real> pruned(config.spectrum->curvature, linearisation, block,
+                                     some_analysed<Real>(comm, data.train, config), config.spectrum->prune,
+                                     config.seed, parameters, cache);
+  const std::chrono::duration<double> preparation = std::chrono::steady_clock::now() - start;
+  log.info("spectrum: {} of {} samples are left out of the solve, |difference| <= {:.2e}; chosen in {:.2f} s",
+           pruned.dropped(), linearisation.lanes().samples(), pruned.bound(), preparation.count());
+  options.stand_in = &pruned.op();
+  options.stand_in_distance = pruned.bound();
+  spectrum::Spectrum found = spectrum::compute(curvature, options);
+  found.seconds += comm.broadcast_value(preparation.count());
+  found.pruning = {.samples = pruned.dropped(),
+                   .bound = pruned.bound(),
+                   .matvecs = found.stand_in_matvecs + pruned.estimate_products()};
+  return found;
 }
 
 template <class Real>
@@ -74,6 +113,8 @@ spectrum::Spectrum find_spectrum_in(const Comm& comm, const nn::Network& network
       const bool bias = block.bias_offset[static_cast<std::size_t>(layer)] != nn::BlockLayout::absent;
       return operators::assemble_layer_hessian(linearisation, layer, bias);
     };
+  if (asked.prune > 0)
+    return find_pruned(linearisation, *curvature, block, parameters, data, config, options, log);
   return spectrum::compute(*curvature, options);
 }
 

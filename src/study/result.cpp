@@ -108,6 +108,11 @@ void add_spectrum(h5::OutputFile& file, const Comm& comm, const std::string& gro
   file.attribute(group, "reason", s.reason);
   file.attribute(group, "matvecs", s.matvecs);
   file.attribute(group, "check_matvecs", s.check_matvecs);
+  if (s.pruning) {
+    file.attribute(group, "samples_pruned", s.pruning->samples);
+    file.attribute(group, "prune_bound", s.pruning->bound);
+    file.attribute(group, "matvecs_pruned", s.pruning->matvecs);
+  }
   file.attribute(group, "cluster_cut", s.cluster_cut);
   file.attribute(group, "upper", s.upper);
   file.attribute(group, "seconds", s.seconds);
@@ -381,6 +386,10 @@ spectrum::Spectrum read_spectrum(const Comm& comm, const std::filesystem::path& 
     s.requested = file.attribute_integer(group, "requested");
     s.matvecs = file.attribute_integer(group, "matvecs");
     s.check_matvecs = file.attribute_integer(group, "check_matvecs");
+    if (file.has_attribute(group, "samples_pruned"))
+      s.pruning = {.samples = file.attribute_integer(group, "samples_pruned"),
+                   .bound = file.attribute_real(group, "prune_bound"),
+                   .matvecs = file.attribute_integer(group, "matvecs_pruned")};
     s.cluster_cut = file.attribute_integer(group, "cluster_cut") != 0;
     s.upper = file.attribute_integer(group, "upper");
     s.seconds = file.attribute_real(group, "seconds");
@@ -396,6 +405,7 @@ spectrum::Spectrum read_spectrum(const Comm& comm, const std::filesystem::path& 
   for (auto* value : {&s.seconds, &s.orthogonality_defect, &s.symmetry_defect, &s.norm_estimate})
     *value = comm.broadcast_value(*value);
   s.cluster_cut = comm.broadcast_value(s.cluster_cut);
+  s.pruning = comm.broadcast_value(s.pruning);
   s.which = parse_choice<Which>(which).value_or(Which::largest);
   const Partition partition(s.size, comm.size());
   s.vectors = Matrix<double>(s.converged(), partition.count(comm.rank()));

@@ -285,6 +285,8 @@ class Chain {
     }
     log_.info("spectrum of {}: {} of {} eigenpairs, {} products, {:.2f} s; |H| about {:.6g}", block,
               found.converged(), found.requested, found.matvecs, found.seconds, found.norm_estimate);
+    if (found.pruning)
+      log_.info("spectrum: {} products with the remaining samples beside these", found.pruning->matvecs);
     warn_of_residuals(found);
     return found;
   }

@@ -85,6 +85,7 @@ def expected_entries(contents: Contents, deck: dict[str, Any]) -> dict[str, str]
         "`duality.operators` names it and `output.eigenvectors` is true":
             duality and bool(duality.get("operators")) and deck["output"].get("eigenvectors", True),
         "there are at most `duality.co_spectrum` kept pairs": duality and "co_spectrum" in duality,
+        "`spectrum.prune` is above 0": spectrum and spectrum.get("prune", 0) > 0,
         "the layer has a bias": deck["network"].get("bias", False),
         **{f"`spectrum.{key}` is above 0": bool(spectrum and spectrum.get(key))
            for key in ("density_probes", "trace_products", "diagonal_products", "ntk")},

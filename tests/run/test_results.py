@@ -44,6 +44,7 @@ DECKS: dict[str, dict[str, Any]] = {
     "gauss-newton": {"spectrum": {"operator": "gauss-newton", "which": "all"}},
     "fisher": {"spectrum": {"operator": "fisher", "which": "all"}},
     "empirical-fisher": {"spectrum": {"operator": "empirical-fisher", "which": "all"}},
+    "pruned": {"network": BIAS, "spectrum": {"block": "all", "prune": 0.05, "tolerance": 1e-6}},
     "gradient-covariance": {"spectrum": {"operator": "gradient-covariance", "count": 5}},
     "summary": {"spectrum": {"density_probes": 8, "density_steps": 15, "trace_products": 42,
                              "diagonal_products": 42, "ntk": 10}},
@@ -267,6 +268,22 @@ def test_the_ends_are_those_of_the_complete_spectrum_within_the_bounds(program: 
     part = slice(None, count) if which == "largest" else slice(-count, None)
     difference = np.abs(values[which][0] - values["all"][0][part])
     assert np.all(difference <= values[which][1] + values["all"][1][part])
+
+
+def test_a_pruned_solve_finds_the_pairs_of_the_whole_one_within_the_bounds(program: Program) -> None:
+    longer = {"max_epochs": 150}
+    changes = {"block": ["dense1", "dense2"], "count": 5, "tolerance": 1e-8}
+    (whole,) = run(program, 2, training=longer, spectrum=changes)
+    pruned = run(program, 1, 3, training=longer, spectrum={**changes, "prune": 0.03})
+    for contents in pruned:
+        check_same(whole, contents)
+        spectrum = results.group(contents, "spectrum/dense1,dense2")
+        assert 0 < spectrum["@samples_pruned"] < 240
+        assert 0 < spectrum["@prune_bound"] <= 0.03 * 1.5 * spectrum["@norm_estimate"]
+        assert np.all(spectrum["residuals"] <= 1e-8 * spectrum["@norm_estimate"])
+        assert spectrum["@matvecs"] < results.group(whole, "spectrum/dense1,dense2")["@matvecs"]
+    for name in ("samples_pruned", "prune_bound"):
+        assert len({contents[f"spectrum/dense1,dense2@{name}"] for contents in pruned}) == 1
 
 
 def test_the_losses_are_those_of_the_weights_in_the_file(program: Program) -> None:

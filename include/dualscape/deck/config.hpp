@@ -80,6 +80,7 @@ struct Spectrum {
   Index trace_products = 0;     ///< 0: no trace
   Index diagonal_products = 0;  ///< 0: no diagonal
   Index ntk = 0;                ///< eigenvalues of the tangent kernel; 0: none
+  double prune = 0.0;  ///< share of |H| that samples left out of the solve may make up
 
   bool operator==(const Spectrum&) const = default;
 };

@@ -126,6 +126,24 @@ TEST(Fisher, IsRefusedForSoftmaxMse) {
   EXPECT_THAT(with(spectrum, "[{ units = 3 }]\nloss = 'mse'"), IsEmpty());
 }
 
+TEST(Prune, IsForIterativeSolvesOfSamplesWithPartsOfTheirOwn) {
+  const auto prune = [](const std::string& value, const std::string& more = "") {
+    return with("[spectrum]\nblock = 'all'\nprune = " + value + "\n" + more);
+  };
+  EXPECT_THAT(prune("0.01"), IsEmpty());
+  EXPECT_THAT(prune("0.0", "which = 'all'\n"), IsEmpty());
+  EXPECT_THAT(prune("1.0"),
+              ElementsAre("deck.toml:7: key 'spectrum.prune' must be >= 0 and < 1, found 1.0"));
+  EXPECT_THAT(
+      prune("0.01", "which = 'all'\n"),
+      ElementsAre("deck.toml:7: key 'spectrum.prune' is for iterative solves, not for spectrum.which = "
+                  "\"all\""));
+  EXPECT_THAT(prune("0.01", "operator = 'gradient-covariance'\n"),
+              ElementsAre("deck.toml:7: key 'spectrum.prune' cannot be used with spectrum.operator = "
+                          "\"gradient-covariance\", in which no sample has a part of its own; "
+                          "\"empirical-fisher\" can"));
+}
+
 TEST(Duality, NeedsASpectrum) {
   EXPECT_THAT(
       with("[duality]\nlayer = 'dense2'\n"),
