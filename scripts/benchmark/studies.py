@@ -52,9 +52,10 @@ def busy(said: str) -> float:
     return float(found[1]) / 100
 
 
-def sweep(launch: list[str], ranks: int, folder: Path) -> None:
+def sweep(launch: list[str], ranks: int, folder: Path, source: str) -> None:
     """Time the batch-size sweep."""
     seconds, said = timed([*launch, "study", "inputs/studies/batch_size/deck.toml",
+                           "--set", f"data.source={source}",
                            "--output", str(folder / "sweep")])
     with h5py.File(folder / "sweep/study.h5") as file:
         runs = file["runs/seconds"][()]
@@ -65,7 +66,7 @@ def sweep(launch: list[str], ranks: int, folder: Path) -> None:
           f"ranks busy {busy(said):.1%} of the time until the queue was empty")
 
 
-def trivial(launch: list[str], ranks: int, folder: Path) -> None:
+def trivial(launch: list[str], ranks: int, folder: Path, _source: str) -> None:
     """Time very many runs that do next to nothing."""
     random = np.random.default_rng(1)
     with h5py.File(folder / "data.h5", "w") as file:
@@ -84,6 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--program", default=str(ROOT / "build/dualscape"))
     parser.add_argument("--ranks", type=int, default=2)
+    parser.add_argument("--source", default="mnist", help="data of the sweep; the authors' is mnist")
     parser.add_argument("which", nargs="*", default=["sweep", "trivial"], help="sweep, trivial")
     arguments = parser.parse_args()
     launch = ["mpirun", "-np", str(arguments.ranks), arguments.program]
@@ -91,7 +93,8 @@ def main() -> None:
         sys.exit(f"unknown: {', '.join(sorted(unknown))}; expected sweep, trivial")
     for name in arguments.which:
         with tempfile.TemporaryDirectory() as folder:
-            {"sweep": sweep, "trivial": trivial}[name](launch, arguments.ranks, Path(folder))
+            {"sweep": sweep, "trivial": trivial}[name](
+                launch, arguments.ranks, Path(folder), arguments.source)
 
 
 if __name__ == "__main__":
