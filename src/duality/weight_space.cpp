@@ -70,6 +70,12 @@ Matrix<double> centred_duals(const Comm& comm, const Duals& duals, const Partiti
   return d;
 }
 
+std::vector<double> descending_eigenvalues(Matrix<double>& matrix) {
+  auto values = symmetric_eigen(matrix.view());
+  std::ranges::reverse(values);
+  return values;
+}
+
 }  // namespace
 
 WeightOperator::WeightOperator(const Comm& comm, const Duals& duals, DualOperator kind,
@@ -179,9 +185,24 @@ std::vector<double> co_spectrum(const LinearOperator& curvature, const Duals& du
                  0.0, gram.view().rows_from(first, count));
   }
   MPI_Allreduce(MPI_IN_PLACE, gram.data(), static_cast<int>(pairs * pairs), MPI_DOUBLE, MPI_SUM, comm.get());
-  auto values = symmetric_eigen(gram.view());
-  std::ranges::reverse(values);
-  return values;
+  return descending_eigenvalues(gram);
+}
+
+std::vector<double> co_spectrum(const Comm& comm, std::span<const double> values, ConstMultiVector vectors,
+                                const Partition& block, const Duals& duals, const Place& place) {
+  const auto d = centred_duals(comm, duals, block, place);
+  const Index pairs = d.rows();
+  if (pairs == 0) return {};
+  Matrix<double> w(pairs, vectors.rows);
+  gemm<double>(Op::none, Op::transpose, 1.0, d.view(), vectors, 0.0, w.view());
+  MPI_Allreduce(MPI_IN_PLACE, w.data(), static_cast<int>(w.entries().size()), MPI_DOUBLE, MPI_SUM,
+                comm.get());
+  Matrix<double> curved = w, gram(pairs, pairs);
+  for (Index k = 0; k < pairs; ++k)
+    for (std::size_t n = 0; n < values.size(); ++n) curved(k, static_cast<Index>(n)) *= values[n];
+  gemm<double>(Op::none, Op::transpose, 1.0 / static_cast<double>(pairs), curved.view(), w.view(), 0.0,
+               gram.view());
+  return descending_eigenvalues(gram);
 }
 
 }  // namespace dualscape::duality

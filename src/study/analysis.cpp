@@ -384,7 +384,10 @@ std::vector<LayerDuality> decompose_gap(const Comm& comm, const nn::Network& net
         log.warning("{} at {}: only {} of {} eigenpairs converged ({})", name_of(found.kind), name,
                     found.spectrum.converged(), found.spectrum.requested, found.spectrum.reason);
     if (result.decomposition.kept_pairs + result.decomposition.zero_duals <= config.duality->co_spectrum)
-      result.co_spectrum = duality::co_spectrum(*curvature, result.duals, directions.place);
+      result.co_spectrum = directions.complete
+                               ? duality::co_spectrum(comm, directions.values, directions.vectors,
+                                                      directions.partition, result.duals, directions.place)
+                               : duality::co_spectrum(*curvature, result.duals, directions.place);
     if (const Index dropped = result.decomposition.dropped_pairs; dropped > 0)
       log.warning(
           "{} of {} pairs have no dual weight at {} (its input is zero for the training partner) and are "

@@ -77,4 +77,9 @@ Alignment align(std::span<const double> values, ConstMultiVector vectors, const 
 /// K x M numbers are small. @note Collective
 std::vector<double> co_spectrum(const LinearOperator& curvature, const Duals& duals, const Place& place);
 
+/// The same from all eigenpairs of H (vectors as rows, parts by `block`): two GEMMs in place of K products
+/// with H. @note Collective
+std::vector<double> co_spectrum(const Comm& comm, std::span<const double> values, ConstMultiVector vectors,
+                                const Partition& block, const Duals& duals, const Place& place);
+
 }  // namespace dualscape::duality

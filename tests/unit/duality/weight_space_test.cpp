@@ -208,6 +208,11 @@ TEST(CoSpectrum, IsTheSpectrumOfCurvatureTimesDualCovariance) {
   for (std::size_t n = 0; n < c.basis.values.size(); ++n)
     mean_field += 0.5 * c.basis.values[n] * c.d.directions.sigma_w[n] * c.d.directions.sigma_w[n];
   EXPECT_NEAR(sum / 2, mean_field, 1e-12 * std::sqrt(squares));
+  const auto from_pairs =
+      co_spectrum(comm, c.basis.values, c.basis.vectors.view(), c.basis.partition, c.duals, {});
+  ASSERT_EQ(from_pairs.size(), values.size());
+  for (std::size_t k = 0; k < values.size(); ++k)
+    EXPECT_NEAR(from_pairs[k], values[k], 1e-12 * std::sqrt(squares));
 }
 
 /// x -> B H B^T x for a dense B.
