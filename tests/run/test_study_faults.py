@@ -75,7 +75,9 @@ def test_a_single_rank_is_killed(program: Program, expected_long: Path) -> None:
     end = time.monotonic() + PATIENCE
     while "running" in studies.states(program) and time.monotonic() < end:
         time.sleep(0.05)
-    assert set(studies.states(program)) == {"interrupted"}
+    # The other rank may have finished its run before the launcher ended it.
+    states = studies.states(program)
+    assert "interrupted" in states and set(states) <= {"interrupted", "done"}
     program.succeed("study", "deck.toml", "--resume", ranks=2)
     studies.check_same(expected_long, program.folder / "out")
 
