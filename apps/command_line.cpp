@@ -19,7 +19,7 @@ std::vector<std::string> names(const auto& items) {
 CommandLine::CommandLine(Arguments& arguments) {
   app.set_version_flag("--version", [] { return dualscape::study::version_text(); });
   app.require_subcommand(1);
-  for (auto* command : {run, study, validate}) {
+  for (auto* command : {run, study, validate, plan}) {
     command->add_option("deck", arguments.deck, "the deck, a TOML file")->required();
     command->add_option("--set", arguments.settings, "overrides the deck; may be repeated")
         ->allow_extra_args(false)
@@ -43,6 +43,9 @@ CommandLine::CommandLine(Arguments& arguments) {
                    "the i-th of n parts of about equal cost, for n jobs side by side")
       ->type_name("i/n");
   collect->add_option("folder", arguments.folder, "the study's folder")->required();
+  plan->add_option("--ranks", arguments.ranks, "numbers of MPI ranks")
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber);
   schema->add_option("--format", arguments.format, "md or json")->check(CLI::IsMember({"md", "json"}));
   info->add_option("file", arguments.file, "a result file")->required();
 }

@@ -18,6 +18,7 @@ struct Arguments {
   std::string file;
   std::string folder;
   std::string format = "md";
+  std::vector<int> ranks = {1, 2, 4, 16, 64, 256, 1024, 4096};  ///< of a plan
 
   std::vector<std::string> petsc_options;  ///< what follows --
   std::string command_line;
@@ -39,6 +40,7 @@ class CommandLine {
       app.add_subcommand("study", "Run a deck at all points of its [study], over groups of ranks");
   CLI::App* collect = app.add_subcommand("collect", "Make study.h5 of what a study's run folders hold");
   CLI::App* validate = app.add_subcommand("validate", "Check a deck and list every problem");
+  CLI::App* plan = app.add_subcommand("plan", "Print memory and cost of a deck's eigenpairs; runs nothing");
   CLI::App* schema = app.add_subcommand("schema", "Print the reference of all deck keys");
   CLI::App* info = app.add_subcommand("info", "Show what a result file holds");
 };

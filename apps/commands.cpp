@@ -136,3 +136,11 @@ void validate_command(const Comm& comm, const Arguments& arguments) {
   });
   if (comm.is_root()) std::cout << arguments.deck << ": no problems found\n";
 }
+
+void plan_command(const Comm& comm, const Arguments& arguments) {
+  const std::string text = deck_text(comm, arguments.deck);
+  deck::Config config;
+  collectively(comm, [&] { config = deck::read_deck(text, arguments.deck, arguments.settings); });
+  const std::string table = study::plan_of_deck(comm, config, arguments.ranks);
+  if (comm.is_root()) std::cout << table;
+}

@@ -9,3 +9,5 @@ void run_command(const dualscape::Comm& comm, dualscape::Log& log, const Argumen
 void study_command(const dualscape::Comm& comm, dualscape::Log& log, const Arguments& arguments);
 void collect_command(const dualscape::Comm& comm, const Arguments& arguments);
 void validate_command(const dualscape::Comm& comm, const Arguments& arguments);
+/// What a deck's search for eigenpairs will cost, for several numbers of ranks. @note Collective
+void plan_command(const dualscape::Comm& comm, const Arguments& arguments);

@@ -45,6 +45,7 @@ int dispatch(const Comm& comm, Log& log, std::span<char* const> argv) {
   if (line.study->parsed()) study_command(comm, log, arguments);
   if (line.collect->parsed()) collect_command(comm, arguments);
   if (line.validate->parsed()) validate_command(comm, arguments);
+  if (line.plan->parsed()) plan_command(comm, arguments);
   if (line.schema->parsed() && comm.is_root())
     std::cout << (arguments.format == "md" ? deck::reference_markdown() : deck::reference_json());
   if (line.info->parsed()) on_root(comm, [&] { std::cout << info_text(arguments.file); });

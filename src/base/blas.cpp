@@ -28,6 +28,8 @@ blasint blas_int(Index n) {
   return static_cast<blasint>(n);
 }
 
+double multiply_adds = 0;
+
 /// A result with at most this many columns is narrow: a large product packs its left factor for few columns'
 /// use.
 constexpr Index narrow = 64;
@@ -82,6 +84,7 @@ void gemm(Op op_a, Op op_b, Real alpha, std::type_identity_t<ConstMatrixView<Rea
                     (op_b == Op::none ? b.rows : b.cols) == inner;
   if (!fits) throw std::logic_error("gemm: the shapes of the factors do not fit");
   if (c.rows == 0 || c.cols == 0) return;
+  multiply_adds += static_cast<double>(c.rows) * static_cast<double>(c.cols) * static_cast<double>(inner);
   const Index height = rows_at_once(c, inner);
   if (height == c.rows) return call_blas<Real>(op_a, op_b, alpha, a, b, beta, c);
   std::vector<Real> turned;
@@ -101,6 +104,10 @@ template void gemm<double>(Op, Op, double, ConstMatrixView<double>, ConstMatrixV
                            MatrixView<double>);
 template void gemm<float>(Op, Op, float, ConstMatrixView<float>, ConstMatrixView<float>, float,
                           MatrixView<float>);
+
+double gemm_multiply_adds() {
+  return multiply_adds;
+}
 
 double dot(std::span<const double> x, std::span<const double> y) {
   return cblas_ddot(blas_int(std::ssize(x)), x.data(), 1, y.data(), 1);

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>  // defines __GLIBC__ where it is the C library
 #include <fstream>
 #include <limits>
@@ -42,6 +43,33 @@ std::uint64_t address_space_left() {
   file >> pages;
   const std::uint64_t taken = pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
   return limit.rlim_cur > taken ? limit.rlim_cur - taken : 0;
+}
+
+std::uint64_t resident_memory() {
+  std::uint64_t size = 0, resident = 0;
+  std::ifstream("/proc/self/statm") >> size >> resident;
+  return resident * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+std::uint64_t peak_memory() {
+  constexpr std::uint64_t unit = 1024;  // Linux counts in KiB
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<std::uint64_t>(usage.ru_maxrss) * unit;
+}
+
+std::uint64_t memory_per_rank(const Comm& comm) {
+  std::uint64_t bytes =
+      static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  // Of no number ("max") where there is no limit.
+  if (std::uint64_t limit = 0; std::ifstream("/sys/fs/cgroup/memory.max") >> limit)
+    bytes = std::min(bytes, limit);
+  MPI_Comm node = MPI_COMM_NULL;
+  MPI_Comm_split_type(comm.get(), MPI_COMM_TYPE_SHARED, comm.rank(), MPI_INFO_NULL, &node);
+  int ranks = 1;
+  MPI_Comm_size(node, &ranks);
+  MPI_Comm_free(&node);
+  return bytes / static_cast<std::uint64_t>(ranks);
 }
 
 }  // namespace dualscape

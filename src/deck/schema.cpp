@@ -256,7 +256,8 @@ Table<Numerics> numerics_keys() {
           "cache", &Numerics::cache,
           {.help = "Memory of each rank for activities kept between products, e.g. `\"4 GiB\"` or a "
                    "number of bytes; samples beyond it are recomputed in every product. `\"auto\"`: "
-                   "everything is kept.",
+                   "what fits in half of the memory that falls to a rank of its node, beside the rest of its "
+                   "plan.",
            .limits = at_least(0),
            .unit = "bytes"})
       .key("lanes", &Numerics::lanes,

@@ -102,11 +102,15 @@ Linearisation<Real>::Linearisation(const Comm& comm, const Network& network,
       largest = std::max(largest, count);
     }
   }
-  for (const Layer& layer : network.layers()) preactivities_.emplace_back(largest, layer.out);
-  scratch_ = make_tile<Real>(network, largest);
-
   // Inputs or memory may fail one rank alone.
-  collectively(comm, [&] { fill_cache(options.cache_bytes); });
+  collectively(comm, [&] {
+    for (const Layer& layer : network.layers()) preactivities_.emplace_back(largest, layer.out);
+    fill_cache(options.cache_bytes);
+    if (fully_cached())
+      preactivities_ = {};
+    else
+      scratch_ = make_tile<Real>(network, largest);
+  });
 }
 
 template <class Real>

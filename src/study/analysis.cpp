@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "dualscape/base/error.hpp"
+#include "dualscape/base/memory.hpp"
 #include "dualscape/base/progress.hpp"
 #include "dualscape/data/shard.hpp"
 #include "dualscape/duality/weight_space.hpp"
@@ -16,6 +17,7 @@
 #include "dualscape/operators/block.hpp"
 #include "dualscape/operators/curvature.hpp"
 #include "dualscape/operators/layer_hessian.hpp"
+#include "dualscape/study/cost.hpp"
 #include "dualscape/study/pruning.hpp"
 #include "samples.hpp"
 
@@ -55,19 +57,17 @@ SamplesAt<Real> some_analysed(const Comm& comm, const data::SampleSet& set, cons
   };
 }
 
-/// Solves with the samples that matter, as far as that goes.
+/// Solves with the samples that matter, as far as that goes. `budget`: bytes left to their activities.
 template <class Real>
 spectrum::Spectrum find_pruned(const nn::Linearisation<Real>& linearisation, const LinearOperator& curvature,
                                const nn::BlockLayout& block, const std::vector<double>& parameters,
-                               const data::Dataset& data, const deck::Config& config,
+                               const data::Dataset& data, const deck::Config& config, std::uint64_t budget,
                                spectrum::Options options, Log& log) {
   const Comm& comm = linearisation.comm();
   const auto start = std::chrono::steady_clock::now();
-  std::optional<std::uint64_t> cache = config.numerics.cache;
-  if (cache) *cache -= std::min(*cache, linearisation.cached_bytes());
   const PrunedCurvature<Real> pruned(config.spectrum->curvature, linearisation, block,
                                      some_analysed<Real>(comm, data.train, config), config.spectrum->prune,
-                                     config.seed, parameters, cache);
+                                     config.seed, parameters, budget);
   const std::chrono::duration<double> preparation = std::chrono::steady_clock::now() - start;
   log.info("spectrum: {} of {} samples are left out of the solve, |difference| <= {:.2e}; chosen in {:.2f} s",
            pruned.dropped(), linearisation.lanes().samples(), pruned.bound(), preparation.count());
@@ -87,9 +87,14 @@ spectrum::Spectrum find_spectrum_in(const Comm& comm, const nn::Network& network
                                     const deck::Config& config, Log& log, const Continuation& continuation) {
   const deck::Spectrum& asked = *config.spectrum;
   const nn::BlockLayout block = operators::select_block(network, asked.block);
+  operators::Work work = planned_work(network, block, data, config);
+  if (!work.cache_bytes)
+    work.cache_bytes = automatic_cache(work, memory_per_rank(comm), comm.rank(), comm.size());
+  const operators::MemoryPlan plan = memory_of(work, asked, comm.rank(), comm.size());
+  log.detail("memory planned for the products and the solve on rank 0: " + describe(plan));
   const nn::Linearisation<Real> linearisation(
       comm, network, parameters, analysed<Real>(comm, data.train, config),
-      {.tile = config.numerics.tile, .cache_bytes = config.numerics.cache});
+      {.tile = config.numerics.tile, .cache_bytes = work.cache_bytes});
   log.detail(fmt::format("activities kept on rank 0: {:.1f} MiB{}",
                          static_cast<double>(linearisation.cached_bytes()) / (1 << 20),
                          linearisation.fully_cached() ? "" : ", the rest is computed anew for each product"));
@@ -113,9 +118,15 @@ spectrum::Spectrum find_spectrum_in(const Comm& comm, const nn::Network& network
       const bool bias = block.bias_offset[static_cast<std::size_t>(layer)] != nn::BlockLayout::absent;
       return operators::assemble_layer_hessian(linearisation, layer, bias);
     };
-  if (asked.prune > 0)
-    return find_pruned(linearisation, *curvature, block, parameters, data, config, options, log);
-  return spectrum::compute(*curvature, options);
+  spectrum::Spectrum found =
+      asked.prune > 0
+          ? find_pruned(linearisation, *curvature, block, parameters, data, config,
+                        *work.cache_bytes - std::min(*work.cache_bytes, linearisation.cached_bytes()),
+                        options, log)
+          : spectrum::compute(*curvature, options);
+  found.planned_bytes = comm.max(plan.total());
+  found.peak_bytes = comm.max(peak_memory());
+  return found;
 }
 
 /// Inputs of a set's samples by position, as the network takes them.

@@ -116,6 +116,8 @@ void add_spectrum(h5::OutputFile& file, const Comm& comm, const std::string& gro
   file.attribute(group, "cluster_cut", s.cluster_cut);
   file.attribute(group, "upper", s.upper);
   file.attribute(group, "seconds", s.seconds);
+  file.attribute(group, "planned_bytes", static_cast<Index>(s.planned_bytes));
+  file.attribute(group, "peak_bytes", static_cast<Index>(s.peak_bytes));
   file.attribute(group, "orthogonality_defect", s.orthogonality_defect);
   file.attribute(group, "symmetry_defect", s.symmetry_defect);
   file.attribute(group, "norm_estimate", s.norm_estimate);
@@ -393,6 +395,8 @@ spectrum::Spectrum read_spectrum(const Comm& comm, const std::filesystem::path& 
     s.cluster_cut = file.attribute_integer(group, "cluster_cut") != 0;
     s.upper = file.attribute_integer(group, "upper");
     s.seconds = file.attribute_real(group, "seconds");
+    s.planned_bytes = static_cast<std::uint64_t>(file.attribute_integer(group, "planned_bytes"));
+    s.peak_bytes = static_cast<std::uint64_t>(file.attribute_integer(group, "peak_bytes"));
     s.orthogonality_defect = file.attribute_real(group, "orthogonality_defect");
     s.symmetry_defect = file.attribute_real(group, "symmetry_defect");
     s.norm_estimate = file.attribute_real(group, "norm_estimate");
@@ -404,6 +408,7 @@ spectrum::Spectrum read_spectrum(const Comm& comm, const std::filesystem::path& 
     *count = comm.broadcast_value(*count);
   for (auto* value : {&s.seconds, &s.orthogonality_defect, &s.symmetry_defect, &s.norm_estimate})
     *value = comm.broadcast_value(*value);
+  for (auto* bytes : {&s.planned_bytes, &s.peak_bytes}) *bytes = comm.broadcast_value(*bytes);
   s.cluster_cut = comm.broadcast_value(s.cluster_cut);
   s.pruning = comm.broadcast_value(s.pruning);
   s.which = parse_choice<Which>(which).value_or(Which::largest);

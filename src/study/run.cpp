@@ -20,6 +20,7 @@
 #include "dualscape/deck/reader.hpp"
 #include "dualscape/operators/block.hpp"
 #include "dualscape/study/analysis.hpp"
+#include "dualscape/study/cost.hpp"
 #include "dualscape/study/plan.hpp"
 #include "dualscape/study/result.hpp"
 #include "dualscape/study/run_folder.hpp"
@@ -424,6 +425,14 @@ void settle(const std::filesystem::path& above, std::span<const std::filesystem:
     run.set_status(Progression::done, "", Durability::buffered);
     run.remove_checkpoints();
   }
+}
+
+std::string plan_of_deck(const Comm& comm, const deck::Config& config, const std::vector<int>& ranks) {
+  if (!config.spectrum) throw UsageError("the deck has no [spectrum], whose cost could be planned");
+  const data::Dataset data = data::load(comm, data_options(config));
+  const nn::Network network = make_network(config.network, data);
+  check_spectrum(network, config);
+  return plan_text(network, data, config, ranks);
 }
 
 }  // namespace dualscape::study

@@ -28,7 +28,7 @@ LONG: dict[str, Any] = {
 RUN_FILES = ["deck.original", "deck.resolved", "log", "result.h5", "status"]
 
 #: What two runs that came to the same may differ in.
-TIMES = ("@date", "@host", "@command_line", "@seconds", "@ranks", "/seconds")
+TIMES = ("@date", "@host", "@command_line", "@seconds", "@ranks", "/seconds", "planned_bytes", "peak_bytes")
 
 
 def prepare(folder: Path, study: dict[str, Any]) -> None:

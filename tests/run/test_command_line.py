@@ -23,7 +23,7 @@ def deck(program: Program) -> Path:
 
 #: Arguments and what the message says.
 MISTAKES: list[tuple[list[str], str]] = [
-    ([], "no command is given (expected run, study, collect, validate, schema, info)"),
+    ([], "no command is given (expected run, study, collect, validate, plan, schema, info)"),
     (["vlaidate", "deck.toml"], "'vlaidate' is no command; did you mean 'validate'? (expected run,"),
     (["--fast"], "'--fast' is no command (expected run, "),
     (["run"], "run: deck is required; see dualscape run --help"),

@@ -17,6 +17,9 @@ template <class Real>
 void gemm(Op op_a, Op op_b, Real alpha, std::type_identity_t<ConstMatrixView<Real>> a,
           std::type_identity_t<ConstMatrixView<Real>> b, Real beta, std::type_identity_t<MatrixView<Real>> c);
 
+/// Multiply-adds of all calls of gemm in this process so far.
+double gemm_multiply_adds();
+
 double dot(std::span<const double> x, std::span<const double> y);
 double norm(std::span<const double> x);
 /// y += alpha x

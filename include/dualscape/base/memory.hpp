@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "dualscape/base/comm.hpp"
+
 namespace dualscape {
 
 /// Tells the C library to keep freed memory for reuse instead of handing every large buffer back to the
@@ -16,5 +18,15 @@ std::uint64_t machine_memory_free();
 
 /// Bytes this process may still take up under its limit of address space; the largest number without one.
 std::uint64_t address_space_left();
+
+/// The resident size of this process, in bytes; 0 where the system does not tell.
+std::uint64_t resident_memory();
+
+/// The largest resident size this process has had, in bytes.
+std::uint64_t peak_memory();
+
+/// This rank's equal share of its node's memory, in bytes: the physical memory, or less where a control group
+/// limits it, over the ranks of the group that run there. @note Collective
+std::uint64_t memory_per_rank(const Comm& comm);
 
 }  // namespace dualscape

@@ -65,6 +65,8 @@ struct Spectrum {
   std::optional<Pruning> pruning;     ///< where samples were left out of the solve
   double seconds = 0.0;               ///< rank 0's wall time
   std::string reason;                 ///< "converged", "dense", or why there are fewer pairs than asked
+  std::uint64_t planned_bytes = 0;    ///< of the fullest rank, where its memory was planned
+  std::uint64_t peak_bytes = 0;       ///< the largest peak of a rank's whole process by then
   double norm_estimate = 0.0;         ///< of |H|_2
   double orthogonality_defect = 0.0;  ///< largest entry of |V V^T - 1|
   double symmetry_defect = 0.0;       ///< |<u, H v> - <v, H u>| / |H|, random u, v

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "dualscape/base/comm.hpp"
 #include "dualscape/base/log.hpp"
@@ -35,5 +36,8 @@ Ended run(const Comm& comm, const deck::Config& config, const RunOptions& option
 /// Sets the status of unsettled runs below one folder to done, once their results are on the disk. Throws
 /// ComputationError. Not collective.
 void settle(const std::filesystem::path& above, std::span<const std::filesystem::path> folders);
+
+/// plan_text of a deck; reads its data. Throws UsageError when it asks for no eigenpairs. @note Collective
+std::string plan_of_deck(const Comm& comm, const deck::Config& config, const std::vector<int>& ranks);
 
 }  // namespace dualscape::study

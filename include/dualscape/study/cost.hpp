@@ -1,0 +1,37 @@
+#pragma once
+
+#include <string>
+
+#include "dualscape/data/dataset.hpp"
+#include "dualscape/deck/config.hpp"
+#include "dualscape/operators/plan.hpp"
+
+/// What the search for eigenpairs will cost, before it starts.
+namespace dualscape::study {
+
+/// Peak memory of a rank for the `count` pairs of an end, or of both: the larger of the solve, with its
+/// basis, and of the certificate, whose products are blocks.
+operators::MemoryPlan solve_memory(const operators::Work& work, Which which, Index count, int rank,
+                                   int ranks);
+
+/// The products a deck asks for, over its analysed samples and with the cache it names. Refers to `network`
+/// and `block`.
+operators::Work planned_work(const nn::Network& network, const nn::BlockLayout& block,
+                             const data::Dataset& data, const deck::Config& config);
+/// solve_memory of a deck; of the products alone where all pairs are asked for, which dense solvers find.
+operators::MemoryPlan memory_of(const operators::Work& work, const deck::Spectrum& asked, int rank,
+                                int ranks);
+
+/// What `numerics.cache = "auto"` allows: half of the node's memory that falls to a rank (`share`, bytes)
+/// less the rest of its plan.
+std::uint64_t automatic_cache(const operators::Work& work, std::uint64_t share, int rank, int ranks);
+
+/// One line: the plan of a rank in MiB.
+std::string describe(const operators::MemoryPlan& plan);
+
+/// The plan of a deck's solve and its model for each number of ranks, as a table. `block`: of the network's
+/// parameters that the deck asks for.
+std::string plan_text(const nn::Network& network, const data::Dataset& data, const deck::Config& config,
+                      const std::vector<int>& ranks);
+
+}  // namespace dualscape::study

@@ -1,0 +1,115 @@
+#include "dualscape/study/cost.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+
+#include "dualscape/data/shard.hpp"
+#include "dualscape/operators/block.hpp"
+#include "dualscape/spectrum/certificate.hpp"
+
+namespace dualscape::study {
+namespace {
+
+using operators::MemoryPlan;
+using operators::ProductCost;
+using operators::Work;
+
+constexpr double mebibyte = 1 << 20;
+
+/// Vectors of a solve: its basis and the block after it, as petsc::solve_ends makes them.
+Index basis_vectors(Which which, Index pairs) {
+  const Index upper = pairs + std::max<Index>(8, pairs / 2);
+  const Index lower = 3 * pairs + (which == Which::both ? 16 : 28);
+  return 1 + (which == Which::largest ? upper : which == Which::smallest ? lower : std::max(upper, lower));
+}
+
+double mib(std::uint64_t bytes) {
+  return static_cast<double>(bytes) / mebibyte;
+}
+
+}  // namespace
+
+MemoryPlan solve_memory(const Work& work, Which which, Index count, int rank, int ranks) {
+  const Index size = work.block.size;
+  const Index pairs = std::min(count + 1, size);  // the guard
+  const Index ends = which == Which::both ? 2 : 1;
+  Work solve = work;
+  solve.vectors = 1;
+  solve.basis = std::min(basis_vectors(which, pairs), size) + ends * pairs;
+  Work certificate = work;
+  certificate.vectors = std::min(spectrum::block_width(size), ends * pairs);
+  // The pairs, and the products with a block of them.
+  certificate.basis = ends * pairs + certificate.vectors;
+  const MemoryPlan one = operators::memory_plan(solve, rank, ranks);
+  const MemoryPlan other = operators::memory_plan(certificate, rank, ranks);
+  return one.total() >= other.total() ? one : other;
+}
+
+Work planned_work(const nn::Network& network, const nn::BlockLayout& block, const data::Dataset& data,
+                  const deck::Config& config) {
+  const Index samples = std::ssize(data::correct_positions(data.train));
+  const int lanes = config.numerics.lanes > 0 ? config.numerics.lanes : Lanes::automatic(samples);
+  return {.network = network,
+          .block = block,
+          .curvature = config.spectrum->curvature,
+          .lanes = Lanes(samples, lanes),
+          .number_bytes = config.numerics.precision == Precision::single ? sizeof(float) : sizeof(double),
+          .input_bytes = data.train.rows.local().element() == data::Element::byte ? 1 : sizeof(double),
+          .cache_bytes = config.numerics.cache,
+          .tile = config.numerics.tile};
+}
+
+MemoryPlan memory_of(const Work& work, const deck::Spectrum& asked, int rank, int ranks) {
+  return asked.which == Which::all ? operators::memory_plan(work, rank, ranks)
+                                   : solve_memory(work, asked.which, asked.count, rank, ranks);
+}
+
+std::uint64_t automatic_cache(const Work& work, std::uint64_t share, int rank, int ranks) {
+  const MemoryPlan plan = operators::memory_plan(work, rank, ranks);
+  const std::uint64_t others = plan.total() - plan.cache;
+  return share / 2 > others ? share / 2 - others : 0;
+}
+
+std::string describe(const MemoryPlan& plan) {
+  return fmt::format(
+      "{:.1f} MiB a rank: cache {:.1f}, basis {:.1f}, lane sums {:.1f}, directions {:.1f}, weights {:.1f}, "
+      "messages {:.1f}, tile {:.1f}, data {:.1f}",
+      mib(plan.total()), mib(plan.cache), mib(plan.basis), mib(plan.lane_sums), mib(plan.directions),
+      mib(plan.weights), mib(plan.exchange), mib(plan.scratch), mib(plan.data));
+}
+
+std::string plan_text(const nn::Network& network, const data::Dataset& data, const deck::Config& config,
+                      const std::vector<int>& ranks) {
+  const nn::BlockLayout block = operators::select_block(network, config.spectrum->block);
+  Work work = planned_work(network, block, data, config);
+  const Index samples = work.lanes.samples();
+  const int lanes = work.lanes.count();
+  const operators::Machine machine;
+  std::string text = fmt::format(
+      "{} products of {} parameters over {} samples, {} precision\n"
+      "memory of the fullest rank, and one product as rank 0 sees it; efficiency for {:.0f}e9 "
+      "multiply-adds/s, "
+      "{:.1f} GB/s received and {:.0f} GB/s added a rank, {:.0f} us a message\n\n"
+      "{:>6}{:>7}{:>12}{:>12}{:>12}{:>14}{:>12}\n",
+      name_of(config.spectrum->curvature), block.size, samples, name_of(config.numerics.precision),
+      machine.multiply_adds / 1e9, machine.bandwidth / 1e9, machine.memory / 1e9, 1e6 * machine.latency,
+      "ranks", "lanes", "memory MiB", "gather MiB", "reduce MiB", "multiply-adds", "efficiency");
+  const double alone = operators::product_seconds(work, 1, machine);
+  for (const int count : ranks) {
+    // More ranks than lanes find no work: a deck would raise numerics.lanes.
+    work.lanes =
+        Lanes(samples, std::max(lanes, static_cast<int>(std::bit_ceil(static_cast<unsigned>(count)))));
+    std::uint64_t memory = 0;
+    for (int rank = 0; rank < count; ++rank)
+      memory = std::max(memory, memory_of(work, *config.spectrum, rank, count).total());
+    const ProductCost cost = operators::product_cost(work, 0, count);
+    text += fmt::format("{:>6}{:>7}{:>12.1f}{:>12.2f}{:>12.2f}{:>14.4g}{:>12.3f}\n", count,
+                        work.lanes.count(), mib(memory), cost.gathered / mebibyte, cost.reduced / mebibyte,
+                        cost.multiply_adds, alone / operators::product_seconds(work, count, machine) / count);
+  }
+  return text;
+}
+
+}  // namespace dualscape::study
