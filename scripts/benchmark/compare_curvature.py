@@ -100,8 +100,11 @@ def timed(call):
 def mpi(ranks, *command):
     """Seconds of a command on some ranks, one BLAS thread each."""
     environment = dict(os.environ, OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
-    return timed(lambda: subprocess.run(["mpirun", "-np", str(ranks), *map(str, command)], check=True,
-                                        env=environment, capture_output=True, text=True))
+    seconds, done = timed(lambda: subprocess.run(["mpirun", "-np", str(ranks), *map(str, command)],
+                                                 env=environment, capture_output=True, text=True))
+    if done.returncode:
+        raise SystemExit(f"{command[0]} ended with {done.returncode}: {done.stderr.strip()}")
+    return seconds
 
 
 def header(options):
@@ -161,9 +164,10 @@ def compare_pairs(options):
     with tempfile.TemporaryDirectory() as folder:
         for tolerance in options.tolerances:
             output = pathlib.Path(folder, str(tolerance))
-            mpi(options.ranks, options.build / "dualscape", "run", options.deck, "--set",
+            program = mpi(options.ranks, options.build / "dualscape", "run", options.deck, "--set",
                 f"spectrum.tolerance={tolerance}", "--set", f"network.weights={options.weights}", "--output", output)
-            result[f"dualscape {tolerance:g}"] = read_run(output / "result.h5", options.count)
+            result[f"dualscape {tolerance:g}"] = read_run(output / "result.h5", options.count) | {
+                "program_seconds": program}
             other(f"eigsh {tolerance:g}", lambda t=tolerance: scipy_pairs(network, options.count, t))
     other("power iteration 1e-3", lambda: power_iteration(network, options.count))
     reference = result[f"dualscape {options.tolerances[0]:g}"]["seconds"]

@@ -116,11 +116,15 @@ void add_spectrum(h5::OutputFile& file, const Comm& comm, const std::string& gro
   file.attribute(group, "cluster_cut", s.cluster_cut);
   file.attribute(group, "upper", s.upper);
   file.attribute(group, "seconds", s.seconds);
-  file.attribute(group, "planned_bytes", static_cast<Index>(s.planned_bytes));
-  file.attribute(group, "peak_bytes", static_cast<Index>(s.peak_bytes));
   file.attribute(group, "orthogonality_defect", s.orthogonality_defect);
   file.attribute(group, "symmetry_defect", s.symmetry_defect);
   file.attribute(group, "norm_estimate", s.norm_estimate);
+}
+
+/// Of a solve whose memory was planned.
+void add_memory(h5::OutputFile& file, const std::string& group, const spectrum::Spectrum& s) {
+  file.attribute(group, "planned_bytes", static_cast<Index>(s.planned_bytes));
+  file.attribute(group, "peak_bytes", static_cast<Index>(s.peak_bytes));
 }
 
 void add_directions(h5::OutputFile& file, const std::string& group, const std::vector<double>& eigenvalues,
@@ -317,6 +321,7 @@ void write_result(const Comm& comm, const std::filesystem::path& path, const nn:
   if (result.spectrum) {
     const std::string group = "spectrum/" + operators::block_name(origin.config.spectrum->block);
     add_spectrum(file, comm, group, *result.spectrum, origin.config.output.eigenvectors);
+    add_memory(file, group, *result.spectrum);
     file.attribute(group, "operator", std::string(name_of(origin.config.spectrum->curvature)));
     add_summary(file, comm, group, result.summary);
   }
@@ -366,6 +371,7 @@ void write_spectrum(const Comm& comm, const std::filesystem::path& path, const s
   h5::OutputFile file(comm, path, format::checkpoint_filetype);
   file.attribute("/", "fingerprint", fingerprint);
   add_spectrum(file, comm, "spectrum/" + block, spectrum, true);
+  add_memory(file, "spectrum/" + block, spectrum);
   file.commit(Durability::flushed, true);
 }
 
