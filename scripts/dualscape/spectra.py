@@ -77,6 +77,8 @@ class Spectrum(Node):
     upper = _attribute("upper", "Pairs of the upper end; they come first.")
     cluster_cut = _attribute("cluster_cut", "Whether a cluster goes on beyond the pairs.")
     seconds = _attribute("seconds", "Wall-clock time of the solution [s].")
+    planned_bytes = _attribute("planned_bytes", "Memory planned, on the rank with the most [byte].")
+    peak_bytes = _attribute("peak_bytes", "Largest peak of a rank's whole process [byte].")
     orthogonality_defect = _attribute("orthogonality_defect", "Largest entry of |V^T V - I|.")
     symmetry_defect = _attribute("symmetry_defect", "|<u, H v> - <v, H u>| / |H|, u and v random.")
     norm_estimate = _attribute("norm_estimate", "|H|, which tolerances are relative to.")
