@@ -338,6 +338,12 @@ std::string fingerprint(const Comm& comm, const data::Dataset& data, const deck:
   return fingerprint_of(comm, samples, data.features, parameters);
 }
 
+std::string fingerprint_of_pairs(const Comm& comm, const data::Dataset& data, const deck::Config& config,
+                                 const std::vector<double>& parameters) {
+  return fingerprint(comm, data, config, parameters, false) +
+         fingerprint_of(comm, analysed<double>(comm, data.test, config), data.features, {});
+}
+
 StoredSolve read_solve(const Comm& comm, const nn::Network& network, const deck::Config& config,
                        const std::filesystem::path& path) {
   const nn::BlockLayout block = operators::select_block(network, config.spectrum->block);
@@ -347,7 +353,7 @@ StoredSolve read_solve(const Comm& comm, const nn::Network& network, const deck:
 std::vector<LayerDuality> decompose_gap(const Comm& comm, const nn::Network& network,
                                         const std::vector<double>& parameters, const data::Dataset& data,
                                         const deck::Config& config, const spectrum::Spectrum& spectrum,
-                                        Log& log) {
+                                        Log& log, const LayerStore& store) {
   const nn::BlockLayout block = operators::select_block(network, config.spectrum->block);
   nn::Model<double> model(network);
   model.set_parameters(parameters);
@@ -378,6 +384,10 @@ std::vector<LayerDuality> decompose_gap(const Comm& comm, const nn::Network& net
 
   std::vector<LayerDuality> results;
   for (const std::string& name : deck::analysed_layers(config)) {
+    if (auto finished = store.find ? store.find(name) : std::nullopt) {
+      results.push_back(std::move(*finished));
+      continue;
+    }
     LayerDuality result;
     result.layer = name;
     const Index layer = network.find(name);
@@ -404,6 +414,7 @@ std::vector<LayerDuality> decompose_gap(const Comm& comm, const nn::Network& net
           "{} of {} pairs have no dual weight at {} (its input is zero for the training partner) and are "
           "left out",
           dropped, result.pairs.size(), result.layer);
+    if (store.keep) store.keep(result);
     results.push_back(std::move(result));
   }
   return results;

@@ -21,6 +21,7 @@
 #include "dualscape/operators/block.hpp"
 #include "dualscape/study/analysis.hpp"
 #include "dualscape/study/cost.hpp"
+#include "dualscape/study/duality_group.hpp"
 #include "dualscape/study/plan.hpp"
 #include "dualscape/study/result.hpp"
 #include "dualscape/study/run_folder.hpp"
@@ -333,14 +334,43 @@ class Chain {
 
   void decompose(const nn::Network& network, const data::Dataset& data, Result& result) {
     const auto start = Clock::now();
-    result.dualities =
-        decompose_gap(comm_, network, result.parameters, data, config_, *result.spectrum, log_);
+    result.dualities = decompose_gap(
+        comm_, network, result.parameters, data, config_, *result.spectrum, log_,
+        layer_store({config_, result.losses, result.spectrum->values, result.spectrum->complete()},
+                    fingerprint_of_pairs(comm_, data, config_, result.parameters)));
     for (const LayerDuality& layer : result.dualities) {
       const auto& d = layer.decomposition;
       log_.info("duality at {}: matched gap {:.6g} = {:.6g} over the directions + {:.6g} + {:.2g} unresolved",
                 layer.layer, d.matched_gap, d.total.whole, d.complement.whole, d.unresolved);
     }
     log_.info("duality: {:.2f} s", seconds_since(start));
+  }
+
+  /// A checkpoint for each finished layer.
+  LayerStore layer_store(const DualitySetting& setting, const std::string& mark) {
+    LayerStore store;
+    store.find = [this, setting, mark](const std::string& layer) -> std::optional<LayerDuality> {
+      const auto path = folder_.duality_checkpoint(layer);
+      if (!usable(path, mark)) return std::nullopt;
+      auto found = read_duality(comm_, path, setting, layer);
+      if (found)
+        log_.info("duality at {}: read from its checkpoint", layer);
+      else
+        log_.info("duality at {}: its checkpoint is of a spectrum solved earlier; it is done anew", layer);
+      return found;
+    };
+    const auto write = [this, setting, mark](const LayerDuality& layer) {
+      write_duality(comm_, folder_.duality_checkpoint(layer.layer), setting, layer, mark);
+    };
+    store.keep = [this, write, began = Clock::now()](const LayerDuality& layer) mutable {
+      if (took_long(seconds_since(began)))
+        write(layer);
+      else
+        not_kept_.emplace_back([write, layer] { write(layer); });
+      stop_point(comm_, fmt::format("during the decomposition, after {}", layer.layer));
+      began = Clock::now();
+    };
+    return store;
   }
 
   const Comm& comm_;

@@ -193,6 +193,11 @@ void RunFolder::remove_checkpoints() const {
   remove_solve_checkpoint();
   remove_whole(training_checkpoint());
   remove_whole(spectrum_checkpoint());
+  std::error_code ignored;
+  std::vector<fs::path> layers;
+  for (fs::directory_iterator file(path_, ignored), end; !ignored && file != end; file.increment(ignored))
+    if (file->path().filename().string().starts_with(duality_prefix)) layers.push_back(file->path());
+  for (const fs::path& file : layers) fs::remove(file, ignored);
 }
 
 }  // namespace dualscape::study

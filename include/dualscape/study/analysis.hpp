@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -65,6 +67,10 @@ spectrum::Spectrum find_spectrum(const Comm& comm, const nn::Network& network,
                                  const std::vector<double>& parameters, const data::Dataset& data,
                                  const deck::Config& config, Log& log, const Continuation& continuation = {});
 
+/// What tells test samples, analysed training samples and these weights from others. @note Collective
+std::string fingerprint_of_pairs(const Comm& comm, const data::Dataset& data, const deck::Config& config,
+                                 const std::vector<double>& parameters);
+
 /// One analysed layer: its pairs, their duals (of this rank) and the decomposition over a spectrum.
 struct LayerDuality {
   std::string layer;
@@ -73,11 +79,20 @@ struct LayerDuality {
   duality::Decomposition decomposition;
   std::vector<OperatorSpectrum> operators;  ///< those of duality.operators
   std::vector<double> co_spectrum;          ///< empty when not asked for, or with too many pairs
+  /// The checkpoint of a layer that an earlier run finished; of all the above only the layer, the pairs, and
+  /// the gap, its split and what is unresolved are here then (duality_group.hpp).
+  std::filesystem::path stored;
+};
+
+/// Where finished layers are kept. Both are asked on every rank, and may be left out.
+struct LayerStore {
+  std::function<std::optional<LayerDuality>(const std::string& layer)> find;
+  std::function<void(const LayerDuality& layer)> keep;  ///< right after the layer is finished
 };
 /// One entry for each layer the deck asks for, in the order of the deck. @note Collective
 std::vector<LayerDuality> decompose_gap(const Comm& comm, const nn::Network& network,
                                         const std::vector<double>& parameters, const data::Dataset& data,
                                         const deck::Config& config, const spectrum::Spectrum& spectrum,
-                                        Log& log);
+                                        Log& log, const LayerStore& store = {});
 
 }  // namespace dualscape::study

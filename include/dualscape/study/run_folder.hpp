@@ -1,8 +1,11 @@
 #pragma once
 
+#include <fmt/format.h>
+
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "dualscape/base/comm.hpp"
 #include "dualscape/base/durability.hpp"
@@ -47,6 +50,10 @@ class RunFolder {
   /// Weights, momentum and history, after the training or during it.
   std::filesystem::path training_checkpoint() const { return path_ / "training.h5"; }
   std::filesystem::path spectrum_checkpoint() const { return path_ / "spectrum.h5"; }
+  /// Everything the result says about one analysed layer.
+  std::filesystem::path duality_checkpoint(const std::string& layer) const {
+    return path_ / fmt::format("{}{}.h5", duality_prefix, layer);
+  }
   /// The state of an eigensolve under way.
   std::filesystem::path solve_checkpoint() const { return path_ / "eigensolve.h5"; }
 
@@ -83,6 +90,7 @@ class RunFolder {
   void remove_checkpoints() const;
 
  private:
+  static constexpr std::string_view duality_prefix = "duality.";
   std::filesystem::path path_;
 };
 

@@ -1,0 +1,156 @@
+"""A decomposition that is stopped or killed goes on after the last layer it finished, on any number of ranks."""
+
+from __future__ import annotations
+
+import re
+import signal
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import results
+from decks import write_data, write_deck
+from program import Program
+
+#: In the order of the deck, what takes longest last, so that a run is not over before it is ended.
+LAYERS = ["dense3", "dense1", "dense2"]
+
+#: What says when, where and how a result was made.
+PROVENANCE = re.compile(r"@(command_line|date|host|ranks|threads|seconds|planned_bytes|peak_bytes)$")
+
+#: What only rounding and the course of an eigensolve decide: below a tolerance, but not the same twice.
+COURSE = re.compile(r"/operators/[^/]+(/residuals|/value_bounds|/angle_bounds|@matvecs|@check_matvecs|"
+                    r"@orthogonality_defect|@symmetry_defect)$")
+
+
+def prepare(folder: Path) -> None:
+    """Write data and deck of a run whose layers take some time each."""
+    write_data(folder / "data.h5", test=3000)
+    write_deck(folder / "deck.toml", network={"bias": True, "layers": [{"units": 35}, {"units": 35}, {"units": 3}]},
+               training={"max_epochs": 2}, spectrum={"block": "all", "count": 12},
+               duality={"layer": LAYERS, "dual": "augmented", "operators": ["gap", "dual-covariance"],
+                        "operator_count": 4})
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> results.Contents:
+    """Return the result when nothing stops the run."""
+    program = Program(tmp_path_factory.mktemp("undisturbed"))
+    prepare(program.folder)
+    program.succeed("run", "deck.toml")
+    return results.read(program.folder / "out/result.h5")
+
+
+def checkpoint(program: Program, layer: str) -> Path:
+    """Return where a finished layer is kept."""
+    return program.folder / f"out/duality.{layer}.h5"
+
+
+def end_after(program: Program, layer: str, ranks: int, kill: bool) -> None:
+    """Run on and end it once a layer is kept."""
+    running = program.start("run", "deck.toml", "--resume", ranks=ranks)
+    running.wait_until(checkpoint(program, layer).exists, f"it kept {layer}")
+    if kill:
+        running.kill()
+        return
+    running.send(signal.SIGTERM)
+    outcome = running.finish()
+    assert outcome.code == 5, outcome
+    assert re.search(r"during the decomposition|before the result was written", outcome.err), outcome
+
+
+def kept(program: Program) -> dict[str, results.Contents]:
+    """Return the group of each layer that is kept."""
+    return {layer: results.group(results.read(checkpoint(program, layer)), f"duality/{layer}")
+            for layer in LAYERS if checkpoint(program, layer).exists()}
+
+
+def resume(program: Program, ranks: int, warnings: int = 0) -> tuple[str, results.Contents]:
+    """Resume the run to its end; return what it said and its result, after which nothing is kept."""
+    outcome = program("run", "deck.toml", "--resume", ranks=ranks)
+    assert outcome.code == 0, outcome
+    assert outcome.err.count("warning: ") == warnings, outcome
+    assert not kept(program)
+    return outcome.out + outcome.err, results.read(program.folder / "out/result.h5")
+
+
+def check_bits(stored: results.Contents, contents: results.Contents, layer: str) -> None:
+    """Check that a layer of a result is what was kept of it, to the bit."""
+    found = results.group(contents, f"duality/{layer}")
+    assert set(found) == set(stored)
+    assert len(found) > 150
+    for key, value in stored.items():
+        assert np.array_equal(value, found[key]), key
+        assert np.asarray(value).dtype == np.asarray(found[key]).dtype, key
+
+
+def check_all(expected: results.Contents, found: results.Contents, same_ranks: list[str]) -> None:
+    """Check that a run came to the same: all to the bit, but for what an eigensolve at other ranks may change."""
+    assert set(found) == set(expected)
+    for key, value in expected.items():
+        parts = re.split("[/@]", key)
+        if PROVENANCE.search(key):
+            continue
+        if parts[0] != "duality" or parts[1] in same_ranks or not re.search("/operators/|bound", key):
+            assert np.array_equal(value, found[key]), key
+        elif key.endswith("/eigenvalues"):
+            bounds = [each[key.replace("eigenvalues", "value_bounds")] for each in (expected, found)]
+            assert np.all(np.abs(value - found[key]) <= sum(bounds)), key
+        elif key.endswith("/eigenvectors"):
+            angles = [each[key.replace("eigenvectors", "angle_bounds")] for each in (expected, found)]
+            # Of length 1 and of one sign: no further apart than sqrt(2) times the sine of their angle.
+            assert np.all(np.linalg.norm(value - found[key], axis=1) <= np.sqrt(2) * sum(angles)), key
+        elif np.issubdtype(np.asarray(value).dtype, np.floating) and not COURSE.search(key):
+            np.testing.assert_allclose(found[key], value, rtol=1e-12, atol=1e-12, err_msg=key)
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_layers_are_done_once(program: Program, expected: results.Contents, kill: bool) -> None:
+    prepare(program.folder)
+    end_after(program, "dense3", 1, kill)
+    by_one = kept(program)
+    end_after(program, "dense1", 3, not kill)
+    stored = kept(program)
+    assert set(by_one) <= set(stored)
+    said, found = resume(program, 2)
+    for layer in LAYERS:
+        assert (f"duality at {layer}: read from its checkpoint\n" in said) == (layer in stored), layer
+    for layer, group in {**stored, **by_one}.items():
+        check_bits(group, found, layer)
+    check_all(expected, found, list(by_one))
+
+
+@pytest.mark.parametrize(("how", "ranks"), [("cut", 2), ("flipped", 1)])
+def test_damage_is_found_and_said(program: Program, expected: results.Contents, how: str, ranks: int) -> None:
+    prepare(program.folder)
+    end_after(program, "dense3", 1, True)
+    path = checkpoint(program, "dense3")
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    path.write_bytes(whole[:middle] if how == "cut"
+                     else whole[:middle] + bytes([whole[middle] ^ 4]) + whole[middle + 1:])
+    said, found = resume(program, ranks, warnings=1)
+    assert "warning: 'out/duality.dense3.h5' is damaged: " in said
+    assert "what it held is computed anew" in said
+    assert "duality at dense3: read from its checkpoint" not in said
+    check_all(expected, found, [])
+
+
+def test_a_layer_of_other_directions_is_done_anew(program: Program) -> None:
+    prepare(program.folder)
+    end_after(program, "dense3", 1, True)
+    (program.folder / "out/spectrum.h5").unlink()
+    said, found = resume(program, 3)
+    assert "duality at dense3: its checkpoint is of a spectrum solved earlier; it is done anew\n" in said
+    assert np.array_equal(found["duality/dense3/directions/eigenvalue"],
+                          next(value for key, value in found.items() if re.match("spectrum/.*/eigenvalues$", key)))
+
+
+def test_a_layer_of_other_test_samples_is_refused(program: Program, ranks: int) -> None:
+    prepare(program.folder)
+    end_after(program, "dense3", 1, True)
+    with h5py.File(program.folder / "data.h5", "r+") as file:
+        file["data/test/x"][5, 3] ^= np.uint8(1)
+    program.fail(3, "run", "deck.toml", "--resume", ranks=ranks,
+                 said="'out/duality.dense3.h5' was made from other data or weights than this run has")
