@@ -436,7 +436,7 @@ TEST(Decompose, SpreadsSurviveALargeCommonOffset) {
 
 /// The decomposition at layer `at` of a ReLU network without bias, its second layer's weight times s and the
 /// third's divided by s: the same function of the inputs.
-Decomposition rescaled(const Comm& comm, Index at, double s) {
+Decomposition rescaled(const Comm& comm, Index at, double s, std::span<const Index> clusters = {}) {
   Problem problem(Activation::relu, Loss::cross_entropy, false);
   for (Index l : {1, 2}) {
     const nn::Layer& layer_l = problem.network.layer(l);
@@ -449,6 +449,7 @@ Decomposition rescaled(const Comm& comm, Index at, double s) {
   const Index size = problem.network.layer(at).weight_size;
   const Basis basis(comm, problem, at, size);
   Directions directions = basis.directions();
+  directions.clusters = clusters;
   return decompose(comm, problem.model, at, problem.duals(comm, at, problem.pairs(comm)), directions, {});
 }
 
@@ -467,18 +468,36 @@ TEST(Decompose, RescalingAPairOfLayersByTwoKeepsEveryContributionToTheBit) {
   }
 }
 
-TEST(Decompose, RescalingAPairOfLayersKeepsTheContributionsOfSeparatedDirections) {
+/// Numbers of clusters of eigenvalues: neighbours closer than `distance` share one.
+std::vector<Index> clusters_of(const std::vector<double>& values, double distance) {
+  std::vector<Index> clusters(values.size());
+  for (std::size_t n = 1; n < values.size(); ++n)
+    clusters[n] = clusters[n - 1] + (values[n - 1] - values[n] < distance ? 0 : 1);
+  return clusters;
+}
+
+TEST(Decompose, RescalingAPairOfLayersKeepsSeparatedContributionsAndTheSumsOfClusters) {
   const Comm comm(MPI_COMM_WORLD);
-  const double s = 3;
-  const auto before = rescaled(comm, 1, 1), after = rescaled(comm, 1, s);
-  // The largest five eigenvalues are well apart; the null space's directions are any basis of it.
-  for (std::size_t n = 0; n < 5; ++n) {
-    EXPECT_NEAR(before.directions.contribution[n], after.directions.contribution[n],
-                1e-10 * before.mean_abs_loss_gap);
-    EXPECT_NEAR(s * before.directions.sigma_w[n], after.directions.sigma_w[n],
-                1e-10 * before.activity_weighted_norm);
-  }
-  EXPECT_NEAR(before.total.whole, after.total.whole, 1e-13 * before.mean_abs_loss_gap);
+  bool clustered = false;
+  for (double factor : {3.0, 0.7})
+    for (Index at : {1, 2}) {
+      const auto eigenvalues = rescaled(comm, at, 1).clusters.eigenvalue;
+      const auto clusters = clusters_of(eigenvalues, 1e-5 * eigenvalues.front());
+      const auto before = rescaled(comm, at, 1, clusters).clusters;
+      const auto d = rescaled(comm, at, factor, clusters);
+      const auto& after = d.clusters;
+      const double s = at == 1 ? factor : 1 / factor;
+      EXPECT_GE(std::ranges::count(before.size, 1), 5);
+      clustered = clustered || std::ranges::max(before.size) > 1;
+      // Rounding of |H| over a distance of at least 1e-5 |H|.
+      for (std::size_t c = 0; c < before.size.size(); ++c) {
+        EXPECT_NEAR(before.contribution[c], after.contribution[c], 1e-9 * d.mean_abs_loss_gap);
+        EXPECT_NEAR(s * s * before.mean_square_w[c], after.mean_square_w[c],
+                    1e-9 * std::pow(d.activity_weighted_norm, 2));
+        EXPECT_NEAR(before.eigenvalue[c], s * s * after.eigenvalue[c], 1e-13 * eigenvalues.front());
+      }
+    }
+  EXPECT_TRUE(clustered);
 }
 
 TEST(Decompose, IsTheSameAtAnyNumberOfRanks) {
