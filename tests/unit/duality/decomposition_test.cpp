@@ -261,27 +261,41 @@ TEST(Bounds, HoldForDirectionsThatAreTurned) {
   EXPECT_TRUE(sharper);
 }
 
-TEST(Bounds, OfADirectionAreThoseOfItsDefinition) {
-  const Comm comm(MPI_COMM_WORLD);
-  const Problem problem;
-  const Duals duals = problem.duals(comm, layer, problem.pairs(comm));
-  const Basis exact(comm, problem, layer, 20);
-  const Basis some(comm, problem, layer, 6);
-  const auto d = decompose(comm, problem.model, layer, duals, some.directions(), {});
-  // rho from the products of the gap operator with the directions.
-  Matrix<double> products(6, some.vectors.cols());
-  const WeightOperator gap(comm, duals, DualOperator::gap, some.partition, {});
-  gap.apply(some.vectors.view(), products.view());
-  for (Index n = 0; n < 6; ++n) {
+/// The bounds of directions whose angles are at most `sine`, with rho from products of the gap operator.
+void check_bounds(const Comm& comm, const Problem& problem, const Duals& duals, const Directions& directions,
+                  double sine) {
+  const auto d = decompose(comm, problem.model, layer, duals, directions, {});
+  Matrix<double> products(directions.vectors.rows, directions.vectors.cols);
+  const WeightOperator gap(comm, duals, DualOperator::gap, directions.partition, directions.place);
+  gap.apply(directions.vectors, products.view());
+  for (Index n = 0; n < products.rows(); ++n) {
     const auto at = static_cast<std::size_t>(n);
-    axpy(-d.directions.contribution[at], some.vectors.row(n), products.row(n));
+    axpy(-d.directions.contribution[at], directions.vectors.row(n), products.row(n));
     double square = dot(products.row(n), products.row(n));
     MPI_Allreduce(MPI_IN_PLACE, &square, 1, MPI_DOUBLE, MPI_SUM, comm.get());
-    const double sine = 1e-3;
     const double expected = std::min(sine * d.mean_abs_loss_gap,
                                      2 * sine * std::sqrt(square) + sine * sine * d.mean_abs_loss_gap);
     EXPECT_NEAR(d.directions.contribution_bound[at], expected, 1e-13 * d.mean_abs_loss_gap);
   }
+}
+
+TEST(Bounds, OfADirectionAreThoseOfItsDefinition) {
+  const Comm comm(MPI_COMM_WORLD);
+  const Problem problem;
+  const Duals duals = problem.duals(comm, layer, problem.pairs(comm));
+  const double sine = 1e-3;
+  Basis some(comm, problem, layer, 6);
+  some.angle_bounds.assign(6, sine);
+  check_bounds(comm, problem, duals, some.directions(), sine);
+  // Directions that are partly outside the layer, where the gap operator is zero.
+  const auto block = operators::select_block(problem.network, {"all"});
+  const auto linearisation = problem.linearisation(comm);
+  const auto hessian = operators::make_curvature<double>(Curvature::hessian, linearisation, block);
+  Basis whole(comm, Basis::dense(*hessian), 6);
+  whole.angle_bounds.assign(6, sine);
+  Directions directions = whole.directions();
+  directions.place.weight = problem.network.layer(layer).weight_offset;
+  check_bounds(comm, problem, duals, directions, sine);
 }
 
 TEST(Bounds, OfAClusterFollowItsSpace) {
