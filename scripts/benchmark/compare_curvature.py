@@ -132,7 +132,9 @@ def compare_products(options):
             own_seconds.append(bench["cases"][0]["timings"]["hessian"]["seconds"])
     # The first product of each side warms its caches.
     ours, theirs = min(own_seconds), min(torch_seconds)
-    print(f"{options.shape}: Hessian product {ours:.3f} s here, {theirs:.3f} s PyTorch: {theirs / ours:.2f}x")
+    print(f"{options.shape}: Hessian product {ours:.3f} s here, {theirs:.3f} s PyTorch: {theirs / ours:.2f}x; "
+          f"{bench['blas']}, {bench['cases'][0]['timings']['hessian']['share_of_gemm']:.2f} of the GEMM rate" +
+          (f", efficiency {bench['cases'][0]['efficiency']:.2f}" if options.ranks > 1 else ""), flush=True)
     return {"shape": options.shape, "samples": options.samples, "blas": bench["blas"], "dualscape_seconds": own_seconds,
             "torch_seconds": torch_seconds, "speedup": theirs / ours}
 
@@ -140,9 +142,10 @@ def compare_products(options):
 def read_run(path, count):
     with h5py.File(path) as file:
         group = file["spectrum/all"]
+        pruned = {key: group.attrs[key].item() for key in ("samples_pruned", "matvecs_pruned") if key in group.attrs}
         values = group["eigenvalues"][:count]
         return {"seconds": float(group.attrs["seconds"]), "products": int(group.attrs["matvecs"]),
-                "check_products": int(group.attrs["check_matvecs"]), "values": values.tolist(),
+                "check_products": int(group.attrs["check_matvecs"]), **pruned, "values": values.tolist(),
                 "worst_residual": float(group["residuals"][:count].max() / group.attrs["norm_estimate"])}
 
 
@@ -156,23 +159,30 @@ def compare_pairs(options):
     network.product(torch.randn(network.size))
     result = {}
 
+    def record(name, entry):
+        result[name] = entry
+        ratio = entry["seconds"] / next(iter(result.values()))["seconds"]
+        print(f"{name:<32}{entry['seconds']:>9.2f} s{entry['products']:>6} products{ratio:>8.2f}x", flush=True)
+
+    def own(folder, tolerance, prune):
+        name = f"dualscape {tolerance:g}" + (f", prune {prune:g}" if prune else "")
+        output = pathlib.Path(folder, name)
+        program = mpi(options.ranks, options.build / "dualscape", "run", options.deck, "--set",
+                      f"spectrum.tolerance={tolerance}", "--set", f"network.weights={options.weights}",
+                      "--set", f"spectrum.prune={prune}", "--output", output)
+        record(name, read_run(output / "result.h5", options.count) | {"program_seconds": program})
+
     def other(name, call):
         network.products = 0
         seconds, values = timed(call)
-        result[name] = {"seconds": seconds, "products": network.products, "values": values}
+        record(name, {"seconds": seconds, "products": network.products, "values": values})
 
     with tempfile.TemporaryDirectory() as folder:
         for tolerance in options.tolerances:
-            output = pathlib.Path(folder, str(tolerance))
-            program = mpi(options.ranks, options.build / "dualscape", "run", options.deck, "--set",
-                f"spectrum.tolerance={tolerance}", "--set", f"network.weights={options.weights}", "--output", output)
-            result[f"dualscape {tolerance:g}"] = read_run(output / "result.h5", options.count) | {
-                "program_seconds": program}
+            own(folder, tolerance, 0.0)
+            own(folder, tolerance, options.prune * tolerance)
             other(f"eigsh {tolerance:g}", lambda t=tolerance: scipy_pairs(network, options.count, t))
     other("power iteration 1e-3", lambda: power_iteration(network, options.count))
-    reference = result[f"dualscape {options.tolerances[0]:g}"]["seconds"]
-    for name, entry in result.items():
-        print(f"{name:<24}{entry['seconds']:>9.2f} s{entry['products']:>6} products{entry['seconds'] / reference:>8.2f}x")
     return result
 
 
@@ -187,6 +197,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--count", type=int, default=10)
     parser.add_argument("--tolerances", type=float, nargs="+", default=[1e-4])
+    parser.add_argument("--prune", type=float, default=10, help="spectrum.prune of a second run here, in tolerances")
     parser.add_argument("--deck", type=pathlib.Path, default=pathlib.Path("inputs/benchmark/largest-512.toml"))
     parser.add_argument("--weights", type=pathlib.Path, default=pathlib.Path("runs/benchmark/train-512/result.h5"))
     parser.add_argument("--images", type=pathlib.Path, default=pathlib.Path(FASHION, "train-images-idx3-ubyte.gz"))

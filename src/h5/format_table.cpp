@@ -98,7 +98,7 @@ constexpr Entry table[] = {
     {"spectrum/<block>@upper", integer, "", "1", "the first `upper` pairs are of the upper end of the spectrum, the others of the lower", "the deck has [spectrum]"},
     {"spectrum/<block>@cluster_cut", flag, "", "1", "whether a cluster goes on beyond the pairs asked for", "the deck has [spectrum]"},
     {"spectrum/<block>@seconds", real, "", "s", "wall-clock time of the solution, certificate included", "the deck has [spectrum]"},
-    {"spectrum/<block>@planned_bytes", integer, "", "byte", "memory planned for the products and the solve, on the rank with the most; not what `spectrum.prune` keeps of the samples that matter", "the deck has [spectrum]"},
+    {"spectrum/<block>@planned_bytes", integer, "", "byte", "memory planned before the solve, what the process held by then included, on the rank with the most; not what `spectrum.prune` keeps of the samples that matter", "the deck has [spectrum]"},
     {"spectrum/<block>@peak_bytes", integer, "", "byte", "largest peak of a rank's whole process (program, libraries and data set included) by the end of the solve", "the deck has [spectrum]"},
     {"spectrum/<block>@orthogonality_defect", real, "", "1", "largest entry of |V^T V - I|", "the deck has [spectrum]"},
     {"spectrum/<block>@symmetry_defect", real, "", "1", "|<u, H v> - <v, H u>| / |H| for random u and v of length 1", "the deck has [spectrum]"},

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "dualscape/base/memory.hpp"
 #include "dualscape/data/shard.hpp"
 #include "dualscape/operators/block.hpp"
 #include "dualscape/spectrum/certificate.hpp"
@@ -18,11 +19,35 @@ using operators::Work;
 
 constexpr double mebibyte = 1 << 20;
 
-/// Vectors of a solve: its basis and the block after it, as petsc::solve_ends makes them.
-Index basis_vectors(Which which, Index pairs) {
-  const Index upper = pairs + std::max<Index>(8, pairs / 2);
-  const Index lower = 3 * pairs + (which == Which::both ? 16 : 28);
-  return 1 + (which == Which::largest ? upper : which == Which::smallest ? lower : std::max(upper, lower));
+/// Vectors of a Krylov basis and the block after it, as petsc::solve_ends makes them.
+Index basis_vectors(bool lower, Index pairs, bool upper_deflated) {
+  return 1 + (lower ? 3 * pairs + (upper_deflated ? 16 : 28) : pairs + std::max<Index>(8, pairs / 2));
+}
+
+/// The same for its search for missed copies.
+Index search_vectors(bool lower, Index pairs, bool upper_deflated) {
+  return 1 + (!lower ? 8 + pairs / 8 : upper_deflated ? 16 : 38);
+}
+
+/// Vectors held at most while the pairs are sought: a basis and SLEPc's template of a vector, the pairs
+/// found, and these again where they are deflated. A basis that deflates some is made without them first, and
+/// both are there for a moment. As many missed pairs as one search finds are allowed for: the next one
+/// deflates them too.
+Index solve_vectors(Which which, Index pairs, Index size) {
+  constexpr Index missed = 2;
+  Index most = 0;
+  Index found = 0;
+  const auto add_end = [&](bool lower) {
+    const Index basis = std::min(basis_vectors(lower, pairs, found > 0), size);
+    most = std::max(most, 1 + basis + 2 * found + (found > 0 ? std::max(basis, pairs) : pairs));
+    const bool upper_deflated = found > 0;
+    found += pairs;
+    const Index search = std::min(search_vectors(lower, pairs, upper_deflated), size);
+    most = std::max(most, 1 + 2 * search + 2 * (found + missed));
+  };
+  if (which != Which::smallest) add_end(false);
+  if (which != Which::largest) add_end(true);
+  return most;
 }
 
 double mib(std::uint64_t bytes) {
@@ -37,11 +62,11 @@ MemoryPlan solve_memory(const Work& work, Which which, Index count, int rank, in
   const Index ends = which == Which::both ? 2 : 1;
   Work solve = work;
   solve.vectors = 1;
-  solve.basis = std::min(basis_vectors(which, pairs), size) + ends * pairs;
+  solve.basis = solve_vectors(which, pairs, size);
   Work certificate = work;
   certificate.vectors = std::min(spectrum::block_width(size), ends * pairs);
-  // The pairs, and the products with a block of them.
-  certificate.basis = ends * pairs + certificate.vectors;
+  // The pairs, and the products with a block of them; or the pairs once more, in the order of their values.
+  certificate.basis = 2 * ends * pairs;
   const MemoryPlan one = operators::memory_plan(solve, rank, ranks);
   const MemoryPlan other = operators::memory_plan(certificate, rank, ranks);
   return one.total() >= other.total() ? one : other;
@@ -66,6 +91,13 @@ MemoryPlan memory_of(const Work& work, const deck::Spectrum& asked, int rank, in
                                    : solve_memory(work, asked.which, asked.count, rank, ranks);
 }
 
+std::uint64_t held_already(const Work& work, int rank, int ranks) {
+  const std::uint64_t known = operators::memory_plan(work, rank, ranks).data +
+                              static_cast<std::uint64_t>(work.network.parameters()) * sizeof(double);
+  const std::uint64_t resident = resident_memory();
+  return resident > known ? resident - known : 0;
+}
+
 std::uint64_t automatic_cache(const Work& work, std::uint64_t share, int rank, int ranks) {
   const MemoryPlan plan = operators::memory_plan(work, rank, ranks);
   const std::uint64_t others = plan.total() - plan.cache;
@@ -75,9 +107,9 @@ std::uint64_t automatic_cache(const Work& work, std::uint64_t share, int rank, i
 std::string describe(const MemoryPlan& plan) {
   return fmt::format(
       "{:.1f} MiB a rank: cache {:.1f}, basis {:.1f}, lane sums {:.1f}, directions {:.1f}, weights {:.1f}, "
-      "messages {:.1f}, tile {:.1f}, data {:.1f}",
+      "messages {:.1f}, tile {:.1f}, data {:.1f}, the process before {:.1f}",
       mib(plan.total()), mib(plan.cache), mib(plan.basis), mib(plan.lane_sums), mib(plan.directions),
-      mib(plan.weights), mib(plan.exchange), mib(plan.scratch), mib(plan.data));
+      mib(plan.weights), mib(plan.exchange), mib(plan.scratch), mib(plan.data), mib(plan.process));
 }
 
 std::string plan_text(const nn::Network& network, const data::Dataset& data, const deck::Config& config,
@@ -97,6 +129,7 @@ std::string plan_text(const nn::Network& network, const data::Dataset& data, con
       machine.multiply_adds / 1e9, machine.bandwidth / 1e9, machine.memory / 1e9, 1e6 * machine.latency,
       "ranks", "lanes", "memory MiB", "gather MiB", "reduce MiB", "multiply-adds", "efficiency");
   const double alone = operators::product_seconds(work, 1, machine);
+  const std::uint64_t process = held_already(work, 0, 1);
   for (const int count : ranks) {
     // More ranks than lanes find no work: a deck would raise numerics.lanes.
     work.lanes =
@@ -105,9 +138,10 @@ std::string plan_text(const nn::Network& network, const data::Dataset& data, con
     for (int rank = 0; rank < count; ++rank)
       memory = std::max(memory, memory_of(work, *config.spectrum, rank, count).total());
     const ProductCost cost = operators::product_cost(work, 0, count);
-    text += fmt::format("{:>6}{:>7}{:>12.1f}{:>12.2f}{:>12.2f}{:>14.4g}{:>12.3f}\n", count,
-                        work.lanes.count(), mib(memory), cost.gathered / mebibyte, cost.reduced / mebibyte,
-                        cost.multiply_adds, alone / operators::product_seconds(work, count, machine) / count);
+    text +=
+        fmt::format("{:>6}{:>7}{:>12.1f}{:>12.2f}{:>12.2f}{:>14.4g}{:>12.3f}\n", count, work.lanes.count(),
+                    mib(memory + process), cost.gathered / mebibyte, cost.reduced / mebibyte,
+                    cost.multiply_adds, alone / operators::product_seconds(work, count, machine) / count);
   }
   return text;
 }

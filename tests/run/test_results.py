@@ -389,3 +389,20 @@ def test_what_is_certified_to_be_sharp_is_sharp_among_all_directions(program: Pr
                 left = whole["directions/sigma_g"][-1]
                 assert certified[-1] == (left <= np.sort(part["directions/sigma_g"])[-sharp])
     assert {0, 1} == set(certified)
+
+
+#: The certificate's blocks with the sums of many lanes take the most memory, or the search for missed pairs.
+PEAKS: dict[str, dict[str, Any]] = {"certificate": {}, "search": {"lanes": 1, "precision": "single"}}
+
+
+@pytest.mark.parametrize("numerics", PEAKS.values(), ids=PEAKS)
+def test_the_peak_memory_of_a_solve_is_planned_within_a_tenth(program: Program,
+                                                              numerics: dict[str, Any]) -> None:
+    # 250,000 weights: their vectors are several times what the process holds before.
+    changes = {"network": {"layers": [{"units": 500}, {"units": 500}, {"units": 3}]}, "duality": None,
+               "data": {"train_per_class": 20}, "training": {"max_epochs": 0}, "numerics": numerics,
+               "output": {"eigenvectors": False}, "spectrum": {"block": "all", "tolerance": 1e-2}}
+    for contents in run(program, 1, 2, **changes):
+        planned, peak = contents["spectrum/all@planned_bytes"], contents["spectrum/all@peak_bytes"]
+        assert peak > 100e6
+        assert planned == pytest.approx(peak, rel=0.1)

@@ -34,9 +34,10 @@ struct MemoryPlan {
   std::uint64_t lane_sums = 0;   ///< the sums of lanes that wait for their siblings
   std::uint64_t exchange = 0;    ///< messages; none on a single rank
   std::uint64_t basis = 0;       ///< this rank's share of the vectors
+  std::uint64_t process = 0;     ///< program, libraries and what else is held before; not of memory_plan
 
   std::uint64_t total() const {
-    return data + cache + scratch + weights + directions + lane_sums + exchange + basis;
+    return data + cache + scratch + weights + directions + lane_sums + exchange + basis + process;
   }
 };
 MemoryPlan memory_plan(const Work& work, int rank, int ranks);

@@ -22,6 +22,9 @@ operators::Work planned_work(const nn::Network& network, const nn::BlockLayout& 
 operators::MemoryPlan memory_of(const operators::Work& work, const deck::Spectrum& asked, int rank,
                                 int ranks);
 
+/// What this process holds now besides the samples and the parameters: program, libraries, their buffers.
+std::uint64_t held_already(const operators::Work& work, int rank, int ranks);
+
 /// What `numerics.cache = "auto"` allows: half of the node's memory that falls to a rank (`share`, bytes)
 /// less the rest of its plan.
 std::uint64_t automatic_cache(const operators::Work& work, std::uint64_t share, int rank, int ranks);
