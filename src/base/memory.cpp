@@ -24,6 +24,12 @@ void keep_freed_memory() {
 #endif
 }
 
+void release_freed_memory() {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
+
 std::uint64_t machine_memory_free() {
   std::ifstream file("/proc/meminfo");
   std::string name;

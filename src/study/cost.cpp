@@ -94,6 +94,7 @@ MemoryPlan memory_of(const Work& work, const deck::Spectrum& asked, int rank, in
 std::uint64_t held_already(const Work& work, int rank, int ranks) {
   const std::uint64_t known = operators::memory_plan(work, rank, ranks).data +
                               static_cast<std::uint64_t>(work.network.parameters()) * sizeof(double);
+  release_freed_memory();
   const std::uint64_t resident = resident_memory();
   return resident > known ? resident - known : 0;
 }

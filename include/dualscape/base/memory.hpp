@@ -19,6 +19,9 @@ std::uint64_t machine_memory_free();
 /// Bytes this process may still take up under its limit of address space; the largest number without one.
 std::uint64_t address_space_left();
 
+/// Hands memory that was freed and kept for reuse back to the system, where the C library can.
+void release_freed_memory();
+
 /// The resident size of this process, in bytes; 0 where the system does not tell.
 std::uint64_t resident_memory();
 

@@ -23,6 +23,7 @@ operators::MemoryPlan memory_of(const operators::Work& work, const deck::Spectru
                                 int ranks);
 
 /// What this process holds now besides the samples and the parameters: program, libraries, their buffers.
+/// Memory freed before is handed back first: the solve would use it again.
 std::uint64_t held_already(const operators::Work& work, int rank, int ranks);
 
 /// What `numerics.cache = "auto"` allows: half of the node's memory that falls to a rank (`share`, bytes)
