@@ -177,11 +177,21 @@ Table<Spectrum> spectrum_keys() {
                     "samples' logits in the block; to `tolerance`. 0: none.",
             .limits = at_least(0),
             .unit = "eigenvalues"})
+      .key(
+          "solver_block", &Spectrum::solver_block,
+          {.help = "Vectors the solver multiplies at once: as many copies of an eigenvalue are found without "
+                   "a search, and products with several vectors are cheaper, but more of them are needed.",
+           .limits = at_least(1),
+           .unit = "vectors"})
+      .key("second_start", &Spectrum::second_start,
+           {.help = "Solve once more from other random vectors, as a check for missed eigenpairs: a "
+                    "disagreement is an error, exit status 4. No effect with `all`."})
       .key("prune", &Spectrum::prune,
            {.help = "Leaves out of the solve the samples that matter least: those of the smallest bounds on "
                     "|h_p|, H = mean h_p, whose sum over the number of samples stays below this share of "
                     "|H|. Products with all samples then certify the pairs and mend what is missing for the "
-                    "tolerance. Pays in a fitted network: ten times the tolerance is a good start. 0: no sample is left out.",
+                    "tolerance. Pays in a fitted network: ten times the tolerance is a good start. 0: no "
+                    "sample is left out.",
             .limits = from_to_below(0, 1)});
 }
 

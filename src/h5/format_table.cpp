@@ -91,6 +91,7 @@ constexpr Entry table[] = {
     {"spectrum/<block>@converged", integer, "", "1", "eigenpairs found to the tolerance", "the deck has [spectrum]"},
     {"spectrum/<block>@reason", text, "", "", "why the solver ended", "the deck has [spectrum]"},
     {"spectrum/<block>@matvecs", integer, "", "1", "products of the matrix with a vector, certificate included", "the deck has [spectrum]"},
+    {"spectrum/<block>@second_matvecs", integer, "", "1", "of these, products of the solve from a second start", "the deck has [spectrum]"},
     {"spectrum/<block>@check_matvecs", integer, "", "1", "of these, the products of the search for missed copies of multiple eigenvalues", "the deck has [spectrum]"},
     {"spectrum/<block>@samples_pruned", integer, "", "1", "samples left out of the solve, but for the certificate and what mends it", "`spectrum.prune` is above 0"},
     {"spectrum/<block>@prune_bound", real, "", "loss/weight^2", "bound on the norm of what these samples add to the matrix", "`spectrum.prune` is above 0"},

@@ -36,6 +36,7 @@ Candidates solve_iteratively(const LinearOperator& op, const Options& options, S
                                           .count = options.count,
                                           .tolerance = options.tolerance,
                                           .seed = options.seed,
+                                          .block = options.block,
                                           .max_products = options.max_products,
                                           .monitor = options.monitor};
   if (options.stand_in && options.from.products == 0) {
@@ -160,6 +161,49 @@ void drop_guards(const Options& options, Candidates& candidates, Spectrum& spect
   spectrum.vectors = std::move(candidates.vectors);
 }
 
+void doubt(Spectrum& spectrum, const std::string& why) {
+  spectrum.reason = fmt::format("{}; {}", spectrum.reason, why);
+  spectrum.doubtful = true;
+}
+
+/// Looks for the same pairs from start vectors of its own. Where the two differ by more than what both leave
+/// open, one of them has missed a pair.
+void compare_second_start(const LinearOperator& op, const Options& options, Spectrum& spectrum) {
+  const auto again = petsc::solve_ends(op, {.which = options.which,
+                                            .count = options.count,
+                                            .tolerance = options.tolerance,
+                                            .seed = options.seed,
+                                            .start = 16384,
+                                            .block = options.block,
+                                            .max_products = options.max_products,
+                                            .monitor = options.monitor});
+  spectrum.second_matvecs = again.solve_products + again.check_products;
+  spectrum.matvecs += spectrum.second_matvecs;
+  const double open = (options.tolerance + 50 * options.rounding) * spectrum.norm_estimate;
+  const Index lower = spectrum.converged() - spectrum.upper;
+  for (Index n = 0; n < spectrum.converged(); ++n) {
+    const double first = spectrum.values[static_cast<std::size_t>(n)];
+    const Index other = n < spectrum.upper ? n : std::ssize(again.values) - lower + (n - spectrum.upper);
+    const bool there = n < spectrum.upper ? n < again.upper : other >= again.upper;
+    if (!there)
+      return doubt(spectrum,
+                   fmt::format("a second start did not find eigenvalue {} ({})", n + 1, again.reason));
+    const double second = again.values[static_cast<std::size_t>(other)];
+    if (std::abs(second - first) > open + spectrum.value_bounds[static_cast<std::size_t>(n)])
+      return doubt(spectrum, fmt::format("a second start found {:.12g} as eigenvalue {}, the first {:.12g}",
+                                         second, n + 1, first));
+  }
+}
+
+/// Random vectors tell whether the operator is symmetric: to rounding, times what its sums add up.
+void judge_symmetry(const Options& options, Spectrum& spectrum) {
+  if (spectrum.symmetry_defect <= 1e4 * options.rounding) return;
+  doubt(spectrum,
+        fmt::format("the operator is not symmetric to rounding: |<u, H v> - <v, H u>| is {:.1e} |H| for "
+                    "random unit vectors",
+                    spectrum.symmetry_defect));
+}
+
 }  // namespace
 
 void require_possible(Index size, const Options& options) {
@@ -189,6 +233,8 @@ Spectrum compute(const LinearOperator& op, const Options& options) {
   spectrum.orthogonality_defect = orthogonality_defect(op.comm(), spectrum.vectors.view());
   spectrum.symmetry_defect = symmetry_defect(op, spectrum.norm_estimate, options.seed);
   spectrum.matvecs += 2;
+  judge_symmetry(options, spectrum);
+  if (options.second_start && options.which != Which::all) compare_second_start(op, options, spectrum);
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   spectrum.seconds = op.comm().broadcast_value(elapsed.count());
   return spectrum;

@@ -43,7 +43,9 @@ spectrum::Options solver_options(const deck::Config& config) {
           .count = asked.count,
           .tolerance = asked.tolerance,
           .seed = config.seed,
-          .dense_limit = config.numerics.dense_limit};
+          .dense_limit = config.numerics.dense_limit,
+          .block = asked.solver_block,
+          .second_start = asked.second_start};
 }
 
 /// The analysed samples at `chosen` positions among them.
@@ -283,6 +285,14 @@ void check_spectrum(const nn::Network& network, const deck::Config& config) {
   if (!config.spectrum) return;
   const nn::BlockLayout block = operators::select_block(network, config.spectrum->block);
   spectrum::require_possible(block.size, solver_options(config));
+}
+
+void require_room(const Comm& comm, const nn::Network& network, const deck::Config& config) {
+  if (!config.spectrum || config.spectrum->which == Which::all) return;
+  const deck::Spectrum& asked = *config.spectrum;
+  const nn::BlockLayout block = operators::select_block(network, asked.block);
+  petsc::require_room(comm, block.size,
+                      {.which = asked.which, .count = asked.count, .block = asked.solver_block});
 }
 
 std::vector<double> load_weights(const Comm& comm, const nn::Network& network,

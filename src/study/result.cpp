@@ -83,8 +83,9 @@ void scatter_rows(const Comm& comm, const std::filesystem::path& path, const std
                  comm.get());
 }
 
-/// Of a solve whose memory was planned.
+/// Of the spectrum of the curvature, whose memory was planned.
 void add_memory(h5::OutputFile& file, const std::string& group, const spectrum::Spectrum& s) {
+  file.attribute(group, "second_matvecs", s.second_matvecs);
   file.attribute(group, "planned_bytes", static_cast<Index>(s.planned_bytes));
   file.attribute(group, "peak_bytes", static_cast<Index>(s.peak_bytes));
 }
@@ -217,6 +218,7 @@ spectrum::Spectrum read_spectrum(const Comm& comm, const std::filesystem::path& 
     s.requested = file.attribute_integer(group, "requested");
     s.matvecs = file.attribute_integer(group, "matvecs");
     s.check_matvecs = file.attribute_integer(group, "check_matvecs");
+    s.second_matvecs = file.attribute_integer(group, "second_matvecs");
     if (file.has_attribute(group, "samples_pruned"))
       s.pruning = {.samples = file.attribute_integer(group, "samples_pruned"),
                    .bound = file.attribute_real(group, "prune_bound"),
@@ -233,7 +235,7 @@ spectrum::Spectrum read_spectrum(const Comm& comm, const std::filesystem::path& 
   for (auto* values : {&s.values, &s.residuals, &s.value_bounds, &s.angle_bounds}) comm.broadcast(*values);
   comm.broadcast(s.clusters);
   for (auto* text : {&which, &s.reason}) comm.broadcast(*text);
-  for (auto* count : {&s.size, &s.requested, &s.matvecs, &s.check_matvecs, &s.upper})
+  for (auto* count : {&s.size, &s.requested, &s.matvecs, &s.check_matvecs, &s.second_matvecs, &s.upper})
     *count = comm.broadcast_value(*count);
   for (auto* value : {&s.seconds, &s.orthogonality_defect, &s.symmetry_defect, &s.norm_estimate})
     *value = comm.broadcast_value(*value);

@@ -53,6 +53,7 @@ Start prepare(const Comm& comm, const deck::Config& config, data::Cache* cache) 
   check_labels(data, config);
   nn::Network network = make_network(config.network, data);
   check_spectrum(network, config);
+  require_room(comm, network, config);
   check_summary(network, data, config);
   auto parameters = config.network.weights.empty()
                         ? network.initial_parameters(config.seed, config.network.init_scale)
@@ -150,6 +151,9 @@ class Chain {
                  {config_, options_.deck_original, deck_resolved, options_.command_line, seconds},
                  quick ? Durability::buffered : Durability::flushed);
     log_.info("{} written, {:.2f} s in all", folder_.result().string(), seconds_since(began_));
+    if (result.spectrum && result.spectrum->doubtful)
+      throw ComputationError(
+          fmt::format("{}; the eigenpairs are in '{}'", result.spectrum->reason, folder_.result().string()));
     if (result.spectrum && !result.spectrum->as_asked())
       throw ComputationError(fmt::format(
           "only {} of {} eigenpairs converged to spectrum.tolerance = {:g} ({}); what was found is in '{}'",

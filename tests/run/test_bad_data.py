@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import re
+import resource
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -227,6 +229,22 @@ def test_residuals_above_the_tolerance_are_told(program: Program, ranks: int) ->
     assert outcome.code == 0, outcome
     assert outcome.err.startswith("warning: the largest residual is ")
     assert outcome.err.endswith(" |H|, above spectrum.tolerance = 1e-12\n")
+
+
+def test_a_basis_beyond_the_memory_is_refused(program: Program, ranks: int) -> None:
+    # A million parameters, and a basis of more gigabytes than a rank may have.
+    write_deck(program.folder / "deck.toml", network={"layers": [{"units": 1000}, {"units": 1000}, {"units": 3}]},
+               training={"max_epochs": 0}, spectrum={"block": ["dense1", "dense2", "dense3"], "count": 1200})
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (6 << 30, limits[1]))
+    try:
+        outcome = program("run", "deck.toml", ranks=ranks)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    assert outcome.code == 4, outcome
+    assert re.search(r"a basis of 1802 vectors of 1015000 entries takes \d+\.\d\d GiB ", outcome.err), outcome
+    assert "ask for fewer eigenpairs or a smaller block" in outcome.err
+    assert not (program.folder / "out").exists(), "nothing was begun"
 
 
 class TestDeadLayers:

@@ -57,6 +57,7 @@ DECKS: dict[str, dict[str, Any]] = {
     "softmax-mse": {"network": {"loss": "softmax-mse", "activation": "softplus"},
                     "spectrum": {"which": "all"}},
     "single": {"numerics": {"precision": "single"}, "spectrum": {"which": "all"}},
+    "second-start": {"spectrum": {"second_start": True, "solver_block": 2}},
     "single-largest": {"numerics": {"precision": "single"}, "spectrum": {"tolerance": 1e-5}},
     "regularised": {
         "network": {"layers": [{"units": 7, "dropout": 0.2}, {"units": 6}, {"units": 3}]},

@@ -34,6 +34,7 @@ class KnownSpectrum : public LinearOperator {
   Partition range() const override { return partition_; }
 
   void apply(ConstMultiVector in, MultiVector out) const override {
+    if (before_product) before_product(in);
     for (Index j = 0; j < in.rows; ++j) std::ranges::copy(in.row(j), out.row(j).begin());
     reflect(0, out);
     reflect(1, out);
@@ -56,6 +57,8 @@ class KnownSpectrum : public LinearOperator {
   }
   const std::vector<double>& eigenvalues() const { return eigenvalues_; }
 
+  /// Called with the arguments of each product.
+  std::function<void(ConstMultiVector)> before_product;
   /// Called with the result of each product, e.g. to spoil it.
   std::function<void(MultiVector)> after_product;
   mutable Index products = 0;         ///< vectors multiplied

@@ -80,6 +80,8 @@ struct Spectrum {
   Index trace_products = 0;     ///< 0: no trace
   Index diagonal_products = 0;  ///< 0: no diagonal
   Index ntk = 0;                ///< eigenvalues of the tangent kernel; 0: none
+  Index solver_block = 1;
+  bool second_start = false;
   double prune = 0.0;  ///< share of |H| that samples left out of the solve may make up
 
   bool operator==(const Spectrum&) const = default;

@@ -16,11 +16,13 @@ namespace dualscape::spectrum {
 
 struct Options {
   Which which = Which::largest;
-  Index count = 50;          ///< pairs per end; ignored for `all`
-  double tolerance = 1e-8;   ///< of a residual, relative to |H|
-  std::uint64_t seed = 1;    ///< of start vectors and probes
-  Index dense_limit = 4096;  ///< largest operator for `all`
-  Index max_products = 0;    ///< before an iterative solve gives up; 0: max(5000, 100 count)
+  Index count = 50;           ///< pairs per end; ignored for `all`
+  double tolerance = 1e-8;    ///< of a residual, relative to |H|
+  std::uint64_t seed = 1;     ///< of start vectors and probes
+  Index dense_limit = 4096;   ///< largest operator for `all`
+  Index block = 1;            ///< vectors that an iterative solve multiplies at once
+  bool second_start = false;  ///< solve once more from other start vectors, and compare
+  Index max_products = 0;     ///< before an iterative solve gives up; 0: max(5000, 100 count)
   double rounding = std::numeric_limits<double>::epsilon();  ///< unit roundoff of the products
   /// An iterative solve goes on from here.
   petsc::EigenState from;
@@ -54,17 +56,19 @@ struct Spectrum {
   Index upper = 0;                ///< the first `upper` pairs are of the upper end, the others of the lower
   std::vector<double> values;     ///< Rayleigh quotients, descending
   std::vector<double> residuals;  ///< |H v - theta v|, of a fresh product
-  std::vector<double> value_bounds;   ///< |lambda - theta|
-  std::vector<double> angle_bounds;   ///< sine of the angle to the eigenvector
-  std::vector<Index> clusters;        ///< of each pair, counted from 0
-  bool cluster_cut = false;           ///< a cluster goes on beyond the pairs asked for
-  Matrix<double> vectors;             ///< m x (local entries); the largest entry of each is positive
-  Index matvecs = 0;                  ///< products: solve, search for missed copies, certificate
-  Index stand_in_matvecs = 0;         ///< products with a cheaper operator in place of this one
-  Index check_matvecs = 0;            ///< of these, the search for missed copies
-  std::optional<Pruning> pruning;     ///< where samples were left out of the solve
-  double seconds = 0.0;               ///< rank 0's wall time
-  std::string reason;                 ///< "converged", "dense", or why there are fewer pairs than asked
+  std::vector<double> value_bounds;  ///< |lambda - theta|
+  std::vector<double> angle_bounds;  ///< sine of the angle to the eigenvector
+  std::vector<Index> clusters;       ///< of each pair, counted from 0
+  bool cluster_cut = false;          ///< a cluster goes on beyond the pairs asked for
+  Matrix<double> vectors;            ///< m x (local entries); the largest entry of each is positive
+  Index matvecs = 0;                 ///< products: solve, search for missed copies, certificate
+  Index stand_in_matvecs = 0;        ///< products with a cheaper operator in place of this one
+  Index check_matvecs = 0;           ///< of these, the search for missed copies
+  std::optional<Pruning> pruning;    ///< where samples were left out of the solve
+  Index second_matvecs = 0;          ///< of these, products of the second start's solve
+  double seconds = 0.0;              ///< rank 0's wall time
+  std::string reason;     ///< "converged", "dense", or why there are fewer pairs than asked or doubts
+  bool doubtful = false;  ///< the operator is not symmetric to rounding, or a second start disagrees
   std::uint64_t planned_bytes = 0;    ///< of the fullest rank, where its memory was planned
   std::uint64_t peak_bytes = 0;       ///< the largest peak of a rank's whole process by then
   double norm_estimate = 0.0;         ///< of |H|_2
@@ -75,8 +79,8 @@ struct Spectrum {
   Index converged() const { return std::ssize(values); }
   /// Whether the vectors are a basis of the whole space.
   bool complete() const { return converged() == size; }
-  /// Whether all pairs asked for were found.
-  bool as_asked() const { return converged() == requested; }
+  /// Whether all pairs asked for were found, and nothing speaks against them.
+  bool as_asked() const { return converged() == requested && !doubtful; }
 };
 
 /// Throws UsageError when more pairs are asked for than an operator of `size` entries has, or for `all` when

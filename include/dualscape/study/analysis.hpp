@@ -32,6 +32,10 @@ void check_labels(const data::Dataset& data, const deck::Config& config);
 /// large for all of them.
 void check_spectrum(const nn::Network& network, const deck::Config& config);
 
+/// Throws ComputationError when the vectors of the deck's solver take more memory than there is.
+/// @note Collective
+void require_room(const Comm& comm, const nn::Network& network, const deck::Config& config);
+
 /// All parameters of a network from a file's `model/<layer>/weight` and `bias`, on every rank. Throws
 /// DataError naming what is missing or does not fit. @note Collective
 std::vector<double> load_weights(const Comm& comm, const nn::Network& network,

@@ -5,6 +5,7 @@
 
 #include <limits>
 
+#include "dualscape/base/blas.hpp"
 #include "dualscape/base/error.hpp"
 #include "dualscape/petsc/session.hpp"
 #include "dualscape/spectrum/complete.hpp"
@@ -62,6 +63,50 @@ TEST(Spectrum, FindsTheLargestAndDropsTheGuard) {
   for (double residual : spectrum.residuals) EXPECT_LE(residual, 1e-9 * 10);
   EXPECT_LT(spectrum.angle_bounds[5], 1e-7) << "the guard certifies the last pair";
   expect_bounds_hold(spectrum, op.eigenvalues());
+}
+
+TEST(Spectrum, ASecondStartTellsWhetherAPairWasMissed) {
+  const Comm comm(MPI_COMM_WORLD);
+  const KnownSpectrum op(comm, landscape());
+  const auto sound = compute(op, {.which = Which::both, .count = 3, .second_start = true});
+  EXPECT_TRUE(sound.as_asked()) << sound.reason;
+  EXPECT_GT(sound.second_matvecs, 0);
+  EXPECT_EQ(sound.matvecs, op.products);
+
+  // An operator that grows a new largest eigenvalue behind the first solve's back.
+  KnownSpectrum first(comm, landscape());
+  const auto plain = compute(first, {.which = Which::largest, .count = 3});
+  KnownSpectrum changing(comm, landscape());
+  const auto missed = changing.eigenvector(60);
+  Matrix<double> in(1, std::ssize(missed));
+  changing.before_product = [&](ConstMultiVector vectors) {
+    in = Matrix<double>(vectors.rows, vectors.cols);
+    for (Index j = 0; j < vectors.rows; ++j) std::ranges::copy(vectors.row(j), in.row(j).begin());
+  };
+  changing.after_product = [&](MultiVector out) {
+    if (changing.products <= plain.matvecs) return;
+    for (Index j = 0; j < out.rows; ++j) {
+      double share = dot(missed, in.row(j));
+      MPI_Allreduce(MPI_IN_PLACE, &share, 1, MPI_DOUBLE, MPI_SUM, comm.get());
+      axpy(9.5 * share, missed, out.row(j));
+    }
+  };
+  const auto doubtful = compute(changing, {.which = Which::largest, .count = 3, .second_start = true});
+  EXPECT_FALSE(doubtful.as_asked());
+  EXPECT_THAT(doubtful.reason, HasSubstr("a second start found 9.5"));
+  EXPECT_EQ(doubtful.converged(), 3) << "nothing is lost";
+}
+
+TEST(Spectrum, DoubtsAnOperatorThatIsNotSymmetric) {
+  const Comm comm(MPI_COMM_WORLD);
+  KnownSpectrum op(comm, landscape());
+  op.after_product = [&](MultiVector out) {
+    for (Index j = 0; j < out.rows; ++j)
+      if (comm.is_root()) out(j, 0) *= 1 + 1e-6;
+  };
+  const auto spectrum = compute(op, {.count = 3, .tolerance = 1e-4});
+  EXPECT_FALSE(spectrum.as_asked());
+  EXPECT_THAT(spectrum.reason, HasSubstr("the operator is not symmetric to rounding: "));
 }
 
 TEST(Spectrum, FindsBothEnds) {
