@@ -16,6 +16,7 @@
 #include "dualscape/deck/reader.hpp"
 #include "dualscape/petsc/session.hpp"
 #include "dualscape/study/analysis.hpp"
+#include "dualscape/study/plan.hpp"
 #include "dualscape/study/run_folder.hpp"
 #include "dualscape/train/trainer.hpp"
 
@@ -51,13 +52,7 @@ void run(const Comm& comm, const std::string& deck_path, const std::vector<std::
   const deck::Config config = deck::read_deck(study::read_file(deck_path), deck_path, settings);
   set_blas_threads(config.numerics.threads);
   Log log(false);
-  const data::Dataset data = data::load(comm, {.source = config.data.source,
-                                               .path = config.data.path,
-                                               .classes = config.data.classes,
-                                               .train_per_class = config.data.train_per_class,
-                                               .test_count = config.data.test_count,
-                                               .label_noise = config.data.label_noise,
-                                               .seed = config.seed});
+  const data::Dataset data = data::load(comm, study::data_options(config));
   const nn::Network network = study::make_network(config.network, data);
 
   auto start = Clock::now();

@@ -37,9 +37,10 @@ struct Match {
 /// distance, the lowest position on a tie; in the order of the anchors, the nearest first, on every rank.
 /// Distances come from |x|^2 + |y|^2
 /// - 2 x.y as GEMMs over blocks of partners, so that memory is bounded by a block. With `integral`
-/// coordinates that is exact in double, and for up to 1024 bytes, less 128, in single precision; otherwise whatever rounding leaves undecided is settled by
-/// |x - y|^2. Throws DataError naming an anchor whose class has too few partners; `anchor_name` and
-/// `partner_name` ("test", "training") say which sets are meant. @note Collective
+/// coordinates that is exact in double, and for up to 1024 bytes, less 128, in single precision; otherwise
+/// whatever rounding leaves undecided is settled by |x - y|^2. Throws DataError naming an anchor whose class
+/// has too few partners; `anchor_name` and `partner_name` ("test", "training") say which sets are meant.
+/// @note Collective
 std::vector<Match> nearest(const Comm& comm, const Side& anchors, const Side& partners, bool integral,
                            const std::string& anchor_name, const std::string& partner_name,
                            Index neighbours = 1, Index rank = 1);

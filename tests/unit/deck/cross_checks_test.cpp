@@ -132,8 +132,7 @@ TEST(Prune, IsForIterativeSolvesOfSamplesWithPartsOfTheirOwn) {
   };
   EXPECT_THAT(prune("0.01"), IsEmpty());
   EXPECT_THAT(prune("0.0", "which = 'all'\n"), IsEmpty());
-  EXPECT_THAT(prune("1.0"),
-              ElementsAre("deck.toml:7: key 'spectrum.prune' must be >= 0 and < 1, found 1.0"));
+  EXPECT_THAT(prune("1.0"), ElementsAre("deck.toml:7: key 'spectrum.prune' must be >= 0 and < 1, found 1.0"));
   EXPECT_THAT(
       prune("0.01", "which = 'all'\n"),
       ElementsAre("deck.toml:7: key 'spectrum.prune' is for iterative solves, not for spectrum.which = "

@@ -1,7 +1,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <numeric>
 
 #include "dualscape/duality/decomposition.hpp"
 #include "dualscape/duality/weight_space.hpp"

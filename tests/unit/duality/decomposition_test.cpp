@@ -5,7 +5,6 @@
 #include <cmath>
 #include <numeric>
 
-#include "dualscape/duality/weight_space.hpp"
 #include "problem.hpp"
 
 namespace dualscape::duality {

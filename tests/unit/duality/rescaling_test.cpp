@@ -1,10 +1,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <numeric>
 
 #include "dualscape/duality/decomposition.hpp"
-#include "dualscape/duality/weight_space.hpp"
 #include "problem.hpp"
 
 namespace dualscape::duality {
