@@ -10,6 +10,7 @@ import pytest
 import results
 from decks import changed, write_data, write_deck, write_idx
 from program import Program, check_success
+from summaries import check_summary
 
 EPSILON = np.finfo(float).eps
 BIAS = {"bias": True}
@@ -120,42 +121,6 @@ def check_operators(duality: results.Contents) -> None:
         per = results.group(duality, "directions")
         expected = np.sum(per["eigenvalue"] * per["sigma_w"] ** 2)
         assert np.sum(duality["co_spectrum"]) == pytest.approx(expected, rel=1e-9)
-
-
-def check_summary(one: results.Contents, other: results.Contents) -> None:
-    """Check densities, traces, diagonals and tangent kernels: against each other and at both ranks."""
-    for key in [key for key in one if key.endswith(("@trace", "@frobenius"))]:
-        error = one[key + "_error"]
-        assert error >= 0
-        # The same random vectors: what differs is rounding, of single precision at most.
-        assert abs(one[key] - other[key]) <= 1e-6 * (abs(one[key]) + error)
-    group = results.group(one, "spectrum/dense2") or results.group(one, "spectrum/all")
-    if "density/" in group:
-        spacing = np.diff(np.arcsinh(group["density/grid"] / group["density@linear_scale"])).mean()
-        shares = group["density/density"] * spacing * np.hypot(group["density/grid"],
-                                                               group["density@linear_scale"])
-        assert np.sum(shares) == pytest.approx(1, rel=1e-12)
-        count = group["diagonal"].size
-        assert count * shares @ group["density/grid"] == pytest.approx(
-            group["density@trace"], abs=1e-10 * group["density@frobenius"])
-        assert np.sum(group["density/weights"], axis=1) == pytest.approx(np.ones(
-            group["density/weights"].shape[0]), rel=1e-12)
-        # With random signs the variance is at most 2 |H|_F^2 of the trace, 2 |H|_F^4 of the squared norm, over
-        # the number of vectors.
-        norm, vectors = group["@frobenius"], group["density/nodes"].shape[0]
-        deviation = np.sqrt(2 / vectors)
-        assert abs(group["density@trace"] - group["@trace"]) <= 4 * (
-            deviation * norm + group["@trace_error"])
-        assert abs(group["density@frobenius"] - norm) <= 4 * (
-            deviation / 2 * norm + group["@frobenius_error"])
-        if group["@diagonal_exact"]:
-            assert np.all(group["diagonal_error"] == 0)
-            assert group["@trace_error"] == 0
-            assert np.sum(group["diagonal"]) == pytest.approx(group["@trace"], rel=1e-12)
-        ntk = results.group(group, "ntk")
-        assert ntk["eigenvalues"] == pytest.approx(ntk["singular_values"]**2, rel=1e-14)
-        assert np.all(np.diff(ntk["eigenvalues"]) <= 0)
-        assert ntk["@converged"] == ntk["@requested"] == ntk["eigenvalues"].size
 
 
 def check_accounts(contents: results.Contents, precision: float) -> None:
