@@ -59,6 +59,16 @@ bool checksum_of(int descriptor, Index length, std::uint64_t& checksum) {
   return true;
 }
 
+bool is_sealed(const std::filesystem::path& path) {
+  const OpenFile file(path);
+  struct stat status {};
+  SealLayout seal;
+  const auto size = static_cast<Index>(sizeof(seal));
+  return file.descriptor() >= 0 && ::fstat(file.descriptor(), &status) == 0 && status.st_size >= size &&
+         read_all(file.descriptor(), status.st_size - size, std::as_writable_bytes(std::span(&seal, 1))) &&
+         seal.magic == SealLayout::right_magic;
+}
+
 void require_intact(const std::filesystem::path& path) {
   const OpenFile file(path);
   struct stat status {};

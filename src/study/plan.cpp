@@ -102,22 +102,13 @@ double weights_of(const deck::Config& config, Index features, double& first) {
   return weights;
 }
 
-}  // namespace
-
-Cost estimate(const deck::Config& config, const data::Sizes& sizes) {
+/// Data, spectrum and duality of a run.
+Cost analysis_cost(const deck::Config& config, const data::Sizes& sizes, double weights) {
   const auto train = static_cast<double>(sizes.train), test = static_cast<double>(sizes.test);
   const auto features = static_cast<double>(sizes.features);
-  double first = 0, widths = features;
-  const double weights = weights_of(config, sizes.features, first);
+  double widths = features;
   for (const deck::Layer& layer : config.network.layers) widths += static_cast<double>(layer.units);
-
-  Cost cost;
-  cost.bytes = (train + test) * features * 9;
-  // Multiply-adds are 2 operations: forward and the two adjoints but the first layer's, then both
-  // evaluations.
-  if (config.training)
-    cost.flops += static_cast<double>(config.training->max_epochs) *
-                  (train * (6 * weights - 2 * first) + (train + test) * 2 * weights);
+  Cost cost{.bytes = (train + test) * features * 9};
   if (!config.spectrum) return cost;
   double block = 0;
   Index in = sizes.features;
@@ -140,6 +131,31 @@ Cost estimate(const deck::Config& config, const data::Sizes& sizes) {
                   2 * duals * pairs * block;
     cost.bytes += duals * pairs * 8;
   }
+  return cost;
+}
+
+}  // namespace
+
+double expected_epochs(const deck::Training& training, Index samples) {
+  const auto most = static_cast<double>(training.max_epochs);
+  const double rate = training.learning_rate / (1 - training.momentum);
+  const double steps = 1 / (rate * training.stop_loss);
+  const double per_epoch = std::ceil(static_cast<double>(samples) / static_cast<double>(training.batch_size));
+  return std::min(most, std::ceil(steps / std::max(1.0, per_epoch)));
+}
+
+Cost estimate(const deck::Config& config, const data::Sizes& sizes) {
+  double first = 0;
+  const double weights = weights_of(config, sizes.features, first);
+  Cost cost = analysis_cost(config, sizes, weights);
+  cost.most_flops = cost.flops;
+  if (!config.training) return cost;
+  // Multiply-adds are 2 operations: forward and the two adjoints but the first layer's, then both
+  // evaluations.
+  const auto train = static_cast<double>(sizes.train), test = static_cast<double>(sizes.test);
+  const double epoch = train * (6 * weights - 2 * first) + (train + test) * 2 * weights;
+  cost.flops += expected_epochs(*config.training, sizes.train) * epoch;
+  cost.most_flops += static_cast<double>(config.training->max_epochs) * epoch;
   return cost;
 }
 

@@ -101,7 +101,8 @@ Pool::Claim Pool::claim(Index run, std::optional<FolderLock>& lock) {
   const RunFolder folder = folder_.run(run);
   try {
     lock.emplace(folder.lock());
-    if (options_.force || folder.progression() != Progression::done) return Claim::granted;
+    if (options_.force || folder.progression() != Progression::done || folder.damage_of_result())
+      return Claim::granted;
     return Claim::done;
   } catch (const UsageError&) {
     return Claim::elsewhere;

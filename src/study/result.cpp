@@ -150,7 +150,7 @@ void write_result(const Comm& comm, const std::filesystem::path& path, const nn:
   for (const LayerDuality& layer : result.dualities)
     add_duality(file, comm,
                 {origin.config, result.losses, result.spectrum->values, result.spectrum->complete()}, layer);
-  file.commit(durability);
+  file.commit(durability, true);
 }
 
 void write_training(const Comm& comm, const std::filesystem::path& path, const nn::Network& network,

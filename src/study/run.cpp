@@ -62,10 +62,14 @@ Ended run(const Comm& comm, const deck::Config& config, const RunOptions& option
   const RunFolder folder(config.output.directory);
   const std::string resolved = deck::resolved_deck(config);
   bool finished = false;
+  std::optional<std::string> damage;
   on_root(comm, [&] {
     folder.check(resolved, options.resume, options.force);
     finished = options.resume && folder.progression() == Progression::done;
+    if (finished) damage = folder.damage_of_result();
+    finished = finished && !damage;
     if (finished) folder.remove_checkpoints();
+    if (damage) log.warning("{}; the run is done anew", *damage);
   });
   if (comm.broadcast_value(finished)) {
     log.info("nothing to do: '{}' holds the finished result", folder.path().string());
@@ -85,6 +89,7 @@ Ended run(const Comm& comm, const deck::Config& config, const RunOptions& option
     folder.set_status(Progression::running, "", durability);
   });
   log.detail(title);
+  if (damage) log.detail(fmt::format("{}; the run is done anew", *damage));
   log.detail(describe(start.data));
   try {
     const Ended ended = run_stages(comm, config, options, folder, log, std::move(start), resolved);

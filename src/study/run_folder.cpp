@@ -15,6 +15,10 @@
 #include <thread>
 #include <utility>
 
+#include "dualscape/h5/format.hpp"
+#include "dualscape/h5/input.hpp"
+#include "dualscape/h5/seal.hpp"
+
 namespace dualscape::study {
 namespace {
 
@@ -118,6 +122,17 @@ RunFolder::Status RunFolder::read_status() const {
   }
   // A power cut may leave a file that was written last empty.
   return {text.empty() ? Progression::interrupted : Progression::failed, text};
+}
+
+std::optional<std::string> RunFolder::damage_of_result() const {
+  try {
+    h5::InputFile(result()).expect_filetype(h5::format::result_filetype, h5::format::version[0]);
+    // Results have not always had a seal, and lose it when another program adds to them.
+    if (h5::is_sealed(result())) h5::require_intact(result());
+  } catch (const DataError& damage) {
+    return damage.what();
+  }
+  return std::nullopt;
 }
 
 void RunFolder::check(const std::string& deck_resolved_now, bool resume, bool force) const {

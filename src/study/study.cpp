@@ -73,8 +73,9 @@ void require_done(const Tally& tally, const PoolReport& report, const StudyFolde
 /// Rank 0's preparations: what is to be done, in which order, and the folder locked for it.
 struct Start {
   std::vector<Cost> costs;
-  std::vector<Index> chosen;  ///< all runs meant, the longest first
-  std::vector<Index> to_do;   ///< of these, the ones that are not done
+  std::vector<Index> chosen;         ///< all runs meant, the longest first
+  std::vector<Index> to_do;          ///< of these, the ones that are not done
+  std::vector<std::string> damages;  ///< results that are not what was written
 };
 
 Start start(const Plan& plan, const StudyFolder& folder, const StudyOptions& options, data::Cache& cache,
@@ -95,7 +96,13 @@ Start start(const Plan& plan, const StudyFolder& folder, const StudyOptions& opt
           "'{}' holds a run: add --resume to keep it and do only what is missing, or --force to start "
           "the chosen runs anew",
           folder.run(run).path().string()));
-    if (options.force || progression != Progression::done) start.to_do.push_back(run);
+    bool to_do = options.force || progression != Progression::done;
+    if (!to_do)
+      if (const auto damage = folder.run(run).damage_of_result()) {
+        start.damages.push_back(*damage);
+        to_do = true;
+      }
+    if (to_do) start.to_do.push_back(run);
   }
   return start;
 }
@@ -131,6 +138,7 @@ void run_study(const Comm& world, const Plan& plan, const StudyFolder& folder, c
   on_root(world, [&] {
     begun = start(plan, folder, options, cache, lock);
     log.open_file(folder.log());
+    for (const std::string& damage : begun.damages) log.warning("{}; the run is done anew", damage);
   });
   std::vector<double> costs;
   for (const Cost& cost : begun.costs) costs.push_back(cost.flops);
@@ -176,26 +184,29 @@ std::string forecast_text(const Plan& plan, const Choice& choice, int ranks) {
   data::Cache cache;
   const auto costs = estimate(plan, cache);
   const auto chosen = choose_runs(costs, choice);
-  double sum = 0, longest = 0, bytes = 0;
-  for (Index run : chosen) {
-    const Cost& cost = costs[static_cast<std::size_t>(run)];
-    sum += cost.flops;
-    longest = std::max(longest, cost.flops);
-    bytes = std::max(bytes, cost.bytes);
-  }
   const int per_run = plan.study().ranks_per_run;
   const int groups = std::max(1, ranks / per_run);
   const double rate = measured_rate();
-  const double all = std::max(longest, sum / groups) / (rate * per_run);
+  double bytes = 0;
+  for (Index run : chosen) bytes = std::max(bytes, costs[static_cast<std::size_t>(run)].bytes);
+  const auto amount = [&](double Cost::*flops) {
+    double sum = 0, longest = 0;
+    for (Index run : chosen) {
+      const double own = costs[static_cast<std::size_t>(run)].*flops;
+      sum += own;
+      longest = std::max(longest, own);
+    }
+    return fmt::format("{:.3g} operations, {:.3g} in the longest run: {} in all", sum, longest,
+                       duration(std::max(longest, sum / groups) / (rate * per_run)));
+  };
   return fmt::format(
       "{} runs: {} points, {} repeats each\n"
       "{} rank{} a run, {} run{} at a time\n"
-      "at most {:.3g} operations, {:.3g} in the longest run: about {} in all at {:.1f} Gflop/s a rank; "
-      "training that "
-      "meets its stopping rule before training.max_epochs takes less\n"
+      "about {} at {:.1f} Gflop/s a rank\n"
+      "at most {}, where training comes to training.max_epochs\n"
       "about {:.1f} MiB of memory a run\n",
       chosen.size(), plan.points().size(), plan.study().repeats, per_run, per_run == 1 ? "" : "s", groups,
-      groups == 1 ? "" : "s", sum, longest, duration(all), rate / 1e9, bytes / (1 << 20));
+      groups == 1 ? "" : "s", amount(&Cost::flops), rate / 1e9, amount(&Cost::most_flops), bytes / (1 << 20));
 }
 
 }  // namespace dualscape::study

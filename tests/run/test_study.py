@@ -145,7 +145,13 @@ def test_says_what_is_wrong_before_anything_starts(small: Program) -> None:
 
 def test_forecasts_without_doing(small: Program) -> None:
     said = small.succeed("study", "deck.toml", "--dry-run", ranks=2).out
-    assert said.startswith("6 runs: 2 points, 3 repeats each\n1 rank a run, 2 runs at a time\nat most ")
+    assert said.startswith("6 runs: 2 points, 3 repeats each\n1 rank a run, 2 runs at a time\nabout ")
+    expected, most = (re.search(rf"^{words} (\S+) operations, \S+ in the longest run", said, re.MULTILINE)[1]
+                      for words in ("about", "at most"))
+    # Without a stopping rule training goes on to the last epoch.
+    assert expected == most, said
+    said = small.succeed("study", "deck.toml", "--dry-run", "--set", "training.stop_loss=0.5").out
+    assert float(re.search(r"about (\S+) operations", said)[1]) < float(most), said
     assert studies.states(small) == ["waiting"] * 6
     assert not (small.folder / "out").exists()
 

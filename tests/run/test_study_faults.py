@@ -118,6 +118,31 @@ def test_a_damaged_checkpoint_is_noticed_and_made_anew(program: Program, expecte
     studies.check_same(expected_long, program.folder / "out")
 
 
+def test_a_damaged_result_is_noticed_and_made_anew(program: Program, expected: Path) -> None:
+    studies.prepare(program.folder, studies.SMALL)
+    program.succeed("study", "deck.toml", ranks=2)
+    cut, changed, empty, gone, *_ = sorted(program.folder.glob("out/runs/*/result.h5"))
+    cut.write_bytes(cut.read_bytes()[:-1000])
+    damaged = bytearray(changed.read_bytes())
+    damaged[weight_offset(changed)] ^= 0x01
+    changed.write_bytes(damaged)
+    empty.write_bytes(b"")
+    gone.unlink()
+    outcome = program("study", "deck.toml", "--resume", ranks=2)
+    assert outcome.code == 0 and "4 to do" in outcome.out, outcome
+    for path in (cut, changed, empty):
+        assert re.search(rf"warning: .*{path.relative_to(program.folder)}'.*; the run is done anew", outcome.err), outcome
+    assert "is damaged: its contents do not have the checksum they were stored with" in outcome.err
+    studies.check_same(expected, program.folder / "out")
+    # The same of a single run.
+    changed.write_bytes(damaged)
+    outcome = program("run", "out/runs/00001/deck.resolved", "--resume")
+    assert outcome.code == 0 and "the run is done anew" in outcome.err, outcome
+    assert "the run is done anew" in (changed.parent / "log").read_text()
+    assert "nothing to do" in program.succeed("run", "out/runs/00001/deck.resolved", "--resume").out
+    studies.check_same(expected, program.folder / "out")
+
+
 def stopped(program: Program) -> Outcome:
     """Run the long study until a signal stops both of its runs."""
     running = start_long(program, 2)

@@ -9,4 +9,7 @@ namespace dualscape::h5 {
 /// notice of it: magic, length and checksum of what comes before. Not collective.
 void require_intact(const std::filesystem::path& path);
 
+/// Whether a file ends with a seal, be it right or wrong; false when it cannot be read. Not collective.
+bool is_sealed(const std::filesystem::path& path);
+
 }  // namespace dualscape::h5

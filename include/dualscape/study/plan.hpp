@@ -12,12 +12,20 @@
 /// A study as a list of runs: a function of its deck alone.
 namespace dualscape::study {
 
-/// What a run will take at most; good for comparing runs, and as a rough forecast.
+/// What a run will take; good for comparing runs, and as a rough forecast.
 struct Cost {
-  double flops = 0;  ///< training to its last epoch, spectrum and duality
-  double bytes = 0;  ///< of the ranks of the run together
+  double flops = 0;       ///< training to about where its stopping rule holds, spectrum and duality
+  double most_flops = 0;  ///< the same with training to its last epoch
+  double bytes = 0;       ///< of the ranks of the run together
   bool operator==(const Cost&) const = default;
 };
+
+/// Epochs after which a training is expected to meet its stopping rule, at most training.max_epochs. The
+/// cross-entropy of a network that fits its samples falls as 1 / (rate x steps) (Soudry et al., J. Mach.
+/// Learn. Res. 19, 2018), so that stop_loss takes about 1 / (rate stop_loss) steps, whatever the size of the
+/// batches; momentum m makes the rate 1 / (1 - m) times as large. For other losses and labels that are hard
+/// to fit this only tells the longer run from the shorter one.
+double expected_epochs(const deck::Training& training, Index samples);
 
 /// Costs of a run on samples of these numbers.
 Cost estimate(const deck::Config& config, const data::Sizes& sizes);

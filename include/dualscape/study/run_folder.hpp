@@ -66,6 +66,10 @@ class RunFolder {
   Status read_status() const;
   Progression progression() const { return read_status().progression; }
 
+  /// Why the result cannot be the one that was written: cut short, changed since, or no result at all;
+  /// nothing when it is whole. Reads all of the file.
+  std::optional<std::string> damage_of_result() const;
+
   /// Whether a run of this deck may use the folder, touching nothing. Throws UsageError when the folder holds
   /// a run and neither `resume` nor `force` is given, or a run of a different deck to be resumed.
   void check(const std::string& deck_resolved, bool resume, bool force) const;

@@ -132,6 +132,31 @@ TEST(Cost, GrowsWithWhatTakesTime) {
   EXPECT_GT(estimate(config, sizes).flops, some);
   config.training->max_epochs = 2000;
   EXPECT_GT(estimate(config, sizes).flops, 2 * trained);
+  EXPECT_EQ(estimate(config, sizes).flops, estimate(config, sizes).most_flops);
+}
+
+TEST(Cost, ExpectsTrainingToEndAtItsStoppingRule) {
+  const deck::Training training{
+      .learning_rate = 0.1, .batch_size = 25, .max_epochs = 1000, .stop_loss = 1e-3};
+  // 10,000 steps of 160 an epoch.
+  EXPECT_EQ(expected_epochs(training, 4000), 63);
+  const auto with = [&](auto&& change) {
+    deck::Training changed = training;
+    change(changed);
+    return expected_epochs(changed, 4000);
+  };
+  EXPECT_EQ(with([](auto& t) { t.batch_size = 100; }), 250);
+  EXPECT_EQ(with([](auto& t) { t.learning_rate = 0.05; }), 125);
+  EXPECT_EQ(with([](auto& t) { t.momentum = 0.5; }), 32);
+  EXPECT_EQ(with([](auto& t) { t.max_epochs = 50; }), 50);
+  EXPECT_EQ(with([](auto& t) { t.stop_loss = 0; }), 1000);
+  EXPECT_EQ(expected_epochs(training, 10), 1000);
+
+  deck::Config config = Plan(base, "deck.toml", {}).config(0, "");
+  config.training = training;
+  const data::Sizes sizes{.train = 4000, .test = 500, .features = 10, .classes = 3};
+  const Cost cost = estimate(config, sizes);
+  EXPECT_DOUBLE_EQ(cost.flops * 1000, cost.most_flops * 63);
 }
 
 std::vector<Cost> costs_of(std::initializer_list<double> flops) {
