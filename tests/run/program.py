@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -123,15 +123,16 @@ def children_of(pid: int) -> list[int]:
 
 
 class Program:
-    """Runs commands in a folder."""
+    """Runs commands in a folder. A wrapper is a command that starts each rank."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, wrapper: Sequence[str] = ()) -> None:
         self.folder = folder
+        self._wrapper = wrapper
 
     def start(self, *arguments: object, ranks: int = 1) -> Running:
         """Start a command. One rank runs without the MPI launcher, and without MPI starting one for it."""
         launcher = [MPIEXEC, "-q", "--oversubscribe", "-np", str(ranks)] if ranks > 1 else []
-        return Running([*launcher, PROGRAM, *map(str, arguments)], self.folder, ranks)
+        return Running([*launcher, *self._wrapper, PROGRAM, *map(str, arguments)], self.folder, ranks)
 
     def __call__(self, *arguments: object, ranks: int = 1) -> Outcome:
         """Run a command to its end."""

@@ -218,14 +218,3 @@ def full(program: Program, expected: Path, disk: Path, reason: str, limit: tuple
     program.succeed("study", "deck.toml", "--output", "disk/out", "--resume")
     one, two = (studies.numbers(folder / "study.h5") for folder in (expected, disk / "out"))
     studies.check_same_contents({**one, "deck/resolved": b""}, {**two, "deck/resolved": b""})
-
-
-def test_a_clock_that_jumps(program: Program, expected: Path) -> None:
-    studies.prepare(program.folder, studies.SMALL)
-    program.succeed("study", "deck.toml", "--only", "0-2")
-    everything = sorted((program.folder / "out").rglob("*"))
-    for number, path in enumerate(everything):
-        moment = [0, 4_000_000_000, 1_000_000_000][number % 3]
-        os.utime(path, (moment, moment))
-    assert "3 to do" in program.succeed("study", "deck.toml", "--resume").out
-    studies.check_same(expected, program.folder / "out")
