@@ -146,10 +146,10 @@ Table<Spectrum> spectrum_keys() {
            {.help = "Largest residual |H v - lambda v| of an eigenpair, relative to the norm |H|.",
             .limits = above(0)})
       .key("density_probes", &Spectrum::density_probes,
-           {.help = "Random vectors behind the density of the eigenvalues (stochastic Lanczos quadrature); "
-                    "their differences give its error bars, which some thirty make reliable. 0: no density; "
-                    "otherwise "
-                    "at least 2.",
+           {.help =
+                "Random vectors behind the density of the eigenvalues (stochastic Lanczos quadrature); "
+                "orthogonal to the computed eigenvectors, which are counted apart; they give its error bars, "
+                "reliable from four on. 0: no density; otherwise at least 2.",
             .limits = at_least(0),
             .unit = "vectors"})
       .key("density_steps", &Spectrum::density_steps,

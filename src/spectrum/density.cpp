@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <span>
+#include <utility>
 
 #include "dualscape/base/blas.hpp"
 #include "dualscape/base/error.hpp"
@@ -21,15 +23,17 @@ class ProbeLanczos {
         steps_(steps),
         local_(op.range().count(op.comm().rank())),
         alpha_(probes, steps),
-        beta_(probes, steps),
-        scale_(static_cast<std::size_t>(probes)) {
-    Matrix<double> signs(probes, local_);
-    draw_signs(options.seed, Stream::density_probe, first, op.range().begin(op.comm().rank()), signs.view());
-    const double length = std::sqrt(static_cast<double>(op.range().size()));
+        beta_(probes, steps) {
+    // Products round at the size of H, whatever is left of it.
+    double largest = 0;
+    for (double value : options.known.values) largest = std::max(largest, std::abs(value));
+    scale_.assign(static_cast<std::size_t>(probes), largest);
+    Matrix<double> starts(probes, local_);
+    draw_directions(op.comm(), options.seed, Stream::density_probe, first, op.range().begin(op.comm().rank()),
+                    options.known.vectors, starts.view());
     for (Index p = 0; p < probes; ++p) {
       basis_.emplace_back(steps, local_);
-      std::ranges::transform(signs.row(p), basis_.back().row(0).begin(),
-                             [&](double x) { return x / length; });
+      std::ranges::copy(starts.row(p), basis_.back().row(0).begin());
       active_.push_back(p);
     }
     lengths_.resize(static_cast<std::size_t>(probes));
@@ -68,10 +72,12 @@ class ProbeLanczos {
     return basis_[static_cast<std::size_t>(active_[static_cast<std::size_t>(active)])];
   }
 
-  /// Takes from each product what it has of its own basis, twice, all probes in one message a time.
+  /// Takes from each product what it has of the known pairs and of its own basis, twice, all probes in one
+  /// message a time.
   void orthogonalise(Index step, MultiVector products) {
     Matrix<double> along(products.rows, step + 1);
     for (int pass = 0; pass < 2; ++pass) {
+      project_off(op_.comm(), options_.known.vectors, products);
       for (Index i = 0; i < products.rows; ++i)
         gemm(Op::none, Op::transpose, 1.0, ConstMultiVector(products.rows_from(i, 1)),
              ConstMultiVector(basis_of(i).top(step + 1)), 0.0, along.view().rows_from(i, 1));
@@ -121,52 +127,82 @@ class ProbeLanczos {
   std::vector<Index> lengths_;
 };
 
+/// Share of the eigenvalues that the known pairs leave.
+double share_left(const Density& result) {
+  return static_cast<double>(result.size - result.pairs) / static_cast<double>(result.size);
+}
+
 void find_quadratures(const LinearOperator& op, const DensityOptions& options, Density& result) {
-  const Index steps = result.nodes.cols();
+  Quadratures& made = result.quadratures;
+  const Index steps = made.nodes.cols();
   constexpr Index entries = Index{1} << 27;
-  const Index together = std::clamp<Index>(entries / (steps * result.size), 1, options.probes);
-  for (Index first = 0; first < options.probes; first += together) {
-    const Index count = std::min(together, options.probes - first);
-    ProbeLanczos lanczos(op, options, first, count, steps);
-    lanczos.run(result.matvecs);
+  const Index most = options.together > 0 ? options.together : options.probes;
+  const Index together = std::clamp<Index>(entries / (steps * result.size), 1, most);
+  while (made.probes < options.probes) {
+    const Index count = std::min(together, options.probes - made.probes);
+    ProbeLanczos lanczos(op, options, made.probes, count, steps);
+    lanczos.run(made.matvecs);
     on_root(op.comm(), [&] {
       for (Index p = 0; p < count; ++p) {
-        const auto [nodes, weights] = lanczos.quadrature(p);
-        std::ranges::copy(nodes, result.nodes.row(first + p).begin());
-        std::ranges::copy(weights, result.weights.row(first + p).begin());
+        auto [nodes, weights] = lanczos.quadrature(p);
+        for (double& weight : weights) weight *= share_left(result);
+        std::ranges::copy(nodes, made.nodes.row(made.probes + p).begin());
+        std::ranges::copy(weights, made.weights.row(made.probes + p).begin());
       }
     });
+    op.comm().broadcast(made.nodes.entries());
+    op.comm().broadcast(made.weights.entries());
+    made.probes += count;
+    if (options.on_probes) options.on_probes(made);
   }
-  op.comm().broadcast(result.nodes.entries());
-  op.comm().broadcast(result.weights.entries());
 }
 
-void find_moments(Density& result) {
-  std::vector<double> first, second;
-  const auto size = static_cast<double>(result.size);
-  for (Index p = 0; p < result.nodes.rows(); ++p) {
-    double m1 = 0, m2 = 0;
-    for (Index i = 0; i < result.nodes.cols(); ++i) {
-      const double share = result.weights(p, i) * result.nodes(p, i);
-      m1 += share;
-      m2 += share * result.nodes(p, i);
-    }
-    first.push_back(size * m1);
-    second.push_back(size * m2);
+/// x^T A^power x of each probe x.
+std::vector<double> moments(const Density& result, int power) {
+  std::vector<double> all;
+  for (Index p = 0; p < result.quadratures.probes; ++p) {
+    double sum = 0;
+    for (Index i = 0; i < result.quadratures.nodes.cols(); ++i)
+      sum += result.quadratures.weights(p, i) * std::pow(result.quadratures.nodes(p, i), power);
+    all.push_back(sum / share_left(result));
   }
-  result.trace = mean_of(first);
-  result.frobenius = root_of(mean_of(second));
+  return all;
 }
 
-void make_grid(double width, double linear, Density& result) {
+void find_moments(const KnownPairs& known, Density& result) {
+  const Index left = result.size - result.pairs;
+  double sum = 0, square = 0, bound = 0;
+  for (std::size_t n = 0; n < known.values.size(); ++n) {
+    const double residual = known.residuals[n] * known.residuals[n];
+    sum += known.values[n];
+    square += known.values[n] * known.values[n] + residual;
+    bound += residual / 2;
+  }
+  Estimate trace{.value = sum}, of_square{.value = square};
+  if (left > 0) {
+    square += bound;
+    const auto count = static_cast<double>(left);
+    const auto second = moments(result, 2);
+    trace = added(sum, count, mean_on_sphere(moments(result, 1), second, left));
+    of_square = added(square, count, mean_on_sphere(second, moments(result, 4), left));
+    of_square.error += bound;
+  }
+  result.trace = trace;
+  result.frobenius = root_of(of_square);
+}
+
+void make_grid(const DensityOptions& options, Density& result) {
+  const double width = options.width;
   double lowest = 0, highest = 0;
-  for (double node : result.nodes.entries()) {
-    lowest = std::min(lowest, node);
-    highest = std::max(highest, node);
-  }
+  for (std::span<const double> some :
+       {std::as_const(result.quadratures.nodes).entries(), options.known.values})
+    for (double node : some) {
+      lowest = std::min(lowest, node);
+      highest = std::max(highest, node);
+    }
   const double largest = std::max(highest, -lowest);
   // An operator that is zero has its whole density at 0, at any scale.
-  const double s = result.linear_scale = largest > 0 ? linear * largest : 1.0;
+  const double s = result.linear_scale = largest > 0 ? options.linear * largest : 1.0;
   // Eight deviations out nothing is left of a Gaussian; steps of half a deviation integrate it to rounding.
   const auto out = [&](double node) { return 8 * width * std::hypot(node, s); };
   const double from = std::asinh((lowest - out(lowest)) / s);
@@ -177,26 +213,42 @@ void make_grid(double width, double linear, Density& result) {
         s * std::sinh(from + (to - from) * static_cast<double>(i) / static_cast<double>(intervals)));
 }
 
-/// Gaussians around the nodes; those that are 0 at a grid point in double precision are not visited.
-void draw_density(double width, Density& result) {
-  const auto points = result.grid.size();
-  Matrix<double> each(std::ssize(result.grid), result.nodes.rows());
-  for (Index p = 0; p < result.nodes.rows(); ++p)
-    for (Index i = 0; i < result.nodes.cols(); ++i) {
-      const double weight = result.weights(p, i);
-      if (weight == 0) continue;
-      const double node = result.nodes(p, i);
-      const double deviation = width * std::hypot(node, result.linear_scale);
-      const double height = weight / (deviation * std::sqrt(2 * std::numbers::pi));
-      const auto begin = std::ranges::lower_bound(result.grid, node - 39 * deviation) - result.grid.begin();
-      for (auto at = static_cast<std::size_t>(begin); at < points; ++at) {
-        const double x = (result.grid[at] - node) / deviation;
-        if (x > 39) break;
-        each(static_cast<Index>(at), p) += height * std::exp(-x * x / 2);
-      }
+/// Calls add(grid point, height) for a Gaussian around `node`, wherever that is not 0 in double precision.
+template <class Add>
+void draw_peak(double width, double node, const Density& result, const Add& add) {
+  const double deviation = width * std::hypot(node, result.linear_scale);
+  const double height = 1 / (deviation * std::sqrt(2 * std::numbers::pi));
+  const auto begin = std::ranges::lower_bound(result.grid, node - 39 * deviation) - result.grid.begin();
+  for (auto at = static_cast<std::size_t>(begin); at < result.grid.size(); ++at) {
+    const double x = (result.grid[at] - node) / deviation;
+    if (x > 39) break;
+    add(static_cast<Index>(at), height * std::exp(-x * x / 2));
+  }
+}
+
+/// At each grid point the density is x^T g(A) x with g that point's Gaussians, and has their variance.
+void draw_density(const DensityOptions& options, Density& result) {
+  const Quadratures& made = result.quadratures;
+  const double left = share_left(result);
+  std::vector<double> of_pairs(result.grid.size());
+  for (double value : options.known.values)
+    draw_peak(options.width, value, result, [&](Index at, double height) {
+      of_pairs[static_cast<std::size_t>(at)] += height / static_cast<double>(result.size);
+    });
+  Matrix<double> each(std::ssize(result.grid), made.probes), squares(each.rows(), each.cols());
+  for (Index p = 0; p < made.probes; ++p)
+    for (Index i = 0; i < made.nodes.cols(); ++i) {
+      if (made.weights(p, i) == 0) continue;
+      const double weight = made.weights(p, i) / left;
+      draw_peak(options.width, made.nodes(p, i), result, [&](Index at, double height) {
+        each(at, p) += weight * height;
+        squares(at, p) += weight * height * height;
+      });
     }
   for (Index at = 0; at < each.rows(); ++at) {
-    const Estimate estimate = mean_of(each.row(at));
+    const Estimate estimate =
+        added(of_pairs[static_cast<std::size_t>(at)], left,
+              mean_on_sphere(each.row(at), squares.row(at), result.size - result.pairs));
     result.density.push_back(estimate.value);
     result.error.push_back(estimate.error);
   }
@@ -207,13 +259,19 @@ void draw_density(double width, Density& result) {
 Density estimate_density(const LinearOperator& op, const DensityOptions& options) {
   Density result;
   result.size = op.range().size();
-  const Index steps = std::min(options.steps, result.size);
-  result.nodes = Matrix<double>(options.probes, steps);
-  result.weights = Matrix<double>(options.probes, steps);
+  result.pairs = options.known.vectors.rows;
+  const Index left = result.size - result.pairs;
+  const Index steps = std::max<Index>(std::min(options.steps, left), 1);
+  result.quadratures = options.from;
+  if (options.from.probes == 0) {
+    result.quadratures.nodes = Matrix<double>(options.probes, steps);
+    result.quadratures.weights = Matrix<double>(options.probes, steps);
+    if (left == 0) result.quadratures.probes = options.probes;
+  }
   find_quadratures(op, options, result);
-  find_moments(result);
-  make_grid(options.width, options.linear, result);
-  draw_density(options.width, result);
+  find_moments(options.known, result);
+  make_grid(options, result);
+  draw_density(options, result);
   return result;
 }
 

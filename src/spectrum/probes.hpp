@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <vector>
 
 #include "dualscape/base/blas.hpp"
@@ -42,6 +43,21 @@ inline void project_off(const Comm& comm, ConstMultiVector basis, MultiVector ve
   gemm(Op::none, Op::transpose, 1.0, ConstMultiVector(vectors), basis, 0.0, along.view());
   sum_over_ranks(comm, along.entries());
   gemm(Op::none, Op::none, -1.0, ConstMultiVector(along.view()), basis, 1.0, vectors);
+}
+
+/// Row j: this rank's part of direction `first` + j, uniform on the unit sphere of the complement of the
+/// orthonormal rows of `basis`, the same at any number of ranks. `begin`: this rank's first entry. @note
+/// Collective
+inline void draw_directions(const Comm& comm, std::uint64_t seed, Stream stream, Index first, Index begin,
+                            ConstMultiVector basis, MultiVector out) {
+  for (Index j = 0; j < out.rows; ++j) {
+    const Random random(seed, stream, static_cast<std::uint32_t>(first + j));
+    for (Index i = 0; i < out.cols; ++i) out(j, i) = random.normal(static_cast<std::uint64_t>(begin + i));
+  }
+  for (int pass = 0; pass < 2; ++pass) project_off(comm, basis, out);
+  const auto squares = row_dots(comm, out, out);
+  for (Index j = 0; j < out.rows; ++j)
+    for (double& x : out.row(j)) x /= std::sqrt(squares[static_cast<std::size_t>(j)]);
 }
 
 }  // namespace dualscape::spectrum

@@ -59,9 +59,13 @@ class Multiplier {
   Index made_ = 0;
 };
 
-/// Makes the rows orthonormal, dropping those that have nothing new but rounding; returns how many are left,
-/// at the front. Twice is enough (Kahan and Parlett). @note Collective
-Index orthonormalise(const Comm& comm, MultiVector rows) {
+/// Makes the rows orthonormal, to those of `others` as well, dropping those that have nothing new but
+/// rounding; returns how many are left, at the front. Twice is enough (Kahan and Parlett). @note Collective
+Index orthonormalise(const Comm& comm, ConstMultiVector others, MultiVector rows) {
+  const auto project = [&](Index kept) {
+    project_off(comm, others, rows.rows_from(kept, 1));
+    project_off(comm, rows.rows_from(0, kept), rows.rows_from(kept, 1));
+  };
   const auto length = [&](Index j) {
     auto square = row_dots(comm, rows.rows_from(j, 1), rows.rows_from(j, 1));
     return std::sqrt(comm.broadcast_value(square.front()));
@@ -72,11 +76,11 @@ Index orthonormalise(const Comm& comm, MultiVector rows) {
   for (Index j = 0; j < rows.rows; ++j) {
     if (kept < j) std::ranges::copy(rows.row(j), rows.row(kept).begin());
     largest = std::max(largest, length(kept));
-    for (int pass = 0; pass < 2; ++pass) project_off(comm, rows.rows_from(0, kept), rows.rows_from(kept, 1));
+    for (int pass = 0; pass < 2; ++pass) project(kept);
     const double left = length(kept);
     if (!(left > nothing * largest)) continue;
     for (double& x : rows.row(kept)) x /= left;
-    project_off(comm, rows.rows_from(0, kept), rows.rows_from(kept, 1));
+    project(kept);
     ++kept;
   }
   return kept;
@@ -101,41 +105,63 @@ Trace estimate_trace(const LinearOperator& op, const ProbeOptions& options) {
 
   Multiplier multiply(op, options);
   const Comm& comm = op.comm();
-  const Index third = options.products / 3;
-  Matrix<double> range(third, multiply.local());
+  const Index pairs = options.known.vectors.rows;
+  const Index third = std::min(options.products / 3, size - pairs);
+  // The pairs' vectors, then those that hold most of what they leave.
+  Matrix<double> basis(pairs + third, multiply.local());
+  for (Index n = 0; n < pairs; ++n) std::ranges::copy(options.known.vectors.row(n), basis.row(n).begin());
+  const MultiVector range = basis.view().rows_from(pairs, third);
   const auto sketch = [&](Index first, MultiVector probes) {
-    draw_signs(options.seed, Stream::trace_probe, first, multiply.begin(), probes);
+    draw_directions(comm, options.seed, Stream::trace_probe, first, multiply.begin(), options.known.vectors,
+                    probes);
   };
   multiply.each_block(third, sketch, [&](Index first, ConstMultiVector, ConstMultiVector products) {
     for (Index j = 0; j < products.rows; ++j)
       std::ranges::copy(products.row(j), range.row(first + j).begin());
   });
-  const Index rank = orthonormalise(comm, range.view());
-  const ConstMultiVector q = range.top(rank);
+  const Index rank = orthonormalise(comm, options.known.vectors, range);
 
   double trace = 0, square = 0;
+  for (double value : options.known.values) trace += value;
+  for (double value : options.known.values) square += value * value;
+  for (double residual : options.known.residuals) square += residual * residual;
   const auto take = [&](Index first, MultiVector vectors) {
-    for (Index j = 0; j < vectors.rows; ++j) std::ranges::copy(q.row(first + j), vectors.row(j).begin());
+    for (Index j = 0; j < vectors.rows; ++j) std::ranges::copy(range.row(first + j), vectors.row(j).begin());
   };
   multiply.each_block(rank, take, [&](Index, ConstMultiVector vectors, ConstMultiVector products) {
     for (double x : row_dots(comm, vectors, products)) trace += x;
     for (double x : row_dots(comm, products, products)) square += x;
   });
-
-  std::vector<double> traces, squares;
-  const auto rest = [&](Index first, MultiVector probes) {
-    draw_signs(options.seed, Stream::trace_probe, third + first, multiply.begin(), probes);
-    for (int pass = 0; pass < 2; ++pass) project_off(comm, q, probes);
-  };
-  const auto use = [&](Index, ConstMultiVector probes, ConstMultiVector products) {
-    for (double x : row_dots(comm, probes, products)) traces.push_back(x);
-    for (double x : row_dots(comm, products, products)) squares.push_back(x);
-  };
-  multiply.each_block(options.products - third - rank, rest, use);
-  Estimate of_trace = mean_of(traces), of_square = mean_of(squares);
-  of_trace.value += trace;
-  of_square.value += square;
-  return {.trace = of_trace, .frobenius = root_of(of_square), .matvecs = multiply.made()};
+  Trace found{.trace = {trace, 0}, .frobenius = {std::sqrt(square), 0}};
+  if (const Index left = size - pairs - rank; left > 0) {
+    std::vector<double> traces, squares;
+    const auto rest = [&](Index first, MultiVector probes) {
+      draw_directions(comm, options.seed, Stream::trace_probe, third + first, multiply.begin(),
+                      basis.top(pairs + rank), probes);
+    };
+    // Of two directions, left <H x, H y>^2 is as much as x^T (H P H)^2 x in the mean.
+    std::vector<double> fourths;
+    const auto count = static_cast<double>(left);
+    const auto use = [&](Index, ConstMultiVector probes, ConstMultiVector products) {
+      for (double x : row_dots(comm, probes, products)) traces.push_back(x);
+      Matrix<double> gram(products.rows, products.rows);
+      gemm(Op::none, Op::transpose, 1.0, products, products, 0.0, gram.view());
+      sum_over_ranks(comm, gram.entries());
+      for (Index i = 0; i < gram.rows(); ++i) {
+        squares.push_back(gram(i, i));
+        for (Index j = 0; j < i; ++j) fourths.push_back(count * gram(i, j) * gram(i, j));
+      }
+    };
+    multiply.each_block(options.products - third - rank, rest, use);
+    found.trace = added(trace, count, mean_on_sphere(traces, squares, left));
+    Estimate of_square = mean_of(squares);
+    if (!fourths.empty())
+      of_square.error = std::max(of_square.error, student_factor(std::ssize(squares)) *
+                                                      mean_on_sphere(squares, fourths, left).error);
+    found.frobenius = root_of(added(square, count, of_square));
+  }
+  found.matvecs = multiply.made();
+  return found;
 }
 
 Diagonal estimate_diagonal(const LinearOperator& op, const ProbeOptions& options) {
@@ -172,7 +198,7 @@ Diagonal estimate_diagonal(const LinearOperator& op, const ProbeOptions& options
     };
     multiply.each_block(options.products, fill, use);
     for (std::size_t i = 0; i < squares.size(); ++i)
-      result.errors[i] = std::sqrt(squares[i] / (seen * (seen - 1)));
+      result.errors[i] = student_factor(options.products) * std::sqrt(squares[i] / (seen * (seen - 1)));
   }
   result.matvecs = multiply.made();
   return result;

@@ -102,7 +102,8 @@ class Chain {
       during("the search for eigenpairs", [&] { result.spectrum = find(network, data, result.parameters); });
     if (config_.spectrum)
       during("the summary of the curvature", [&] {
-        result.summary = summarise_curvature(comm_, network, result.parameters, data, config_, log_);
+        result.summary =
+            summarise_curvature(comm_, network, result.parameters, *result.spectrum, data, config_, log_);
       });
     stop_point(comm_, "after the spectrum");
     if (config_.duality) during("the decomposition", [&] { decompose(network, data, result); });

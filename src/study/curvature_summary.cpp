@@ -33,8 +33,10 @@ class ProductBar {
 template <class Real>
 class Summariser {
  public:
-  Summariser(const nn::Linearisation<Real>& linearisation, const deck::Config& config, Log& log)
+  Summariser(const nn::Linearisation<Real>& linearisation, const spectrum::Spectrum& pairs,
+             const deck::Config& config, Log& log)
       : linearisation_(linearisation),
+        known_{.vectors = pairs.vectors.view(), .values = pairs.values, .residuals = pairs.residuals},
         asked_(*config.spectrum),
         seed_(config.seed),
         log_(log),
@@ -42,25 +44,29 @@ class Summariser {
         curvature_(operators::make_curvature<Real>(asked_.curvature, linearisation, block_)) {}
 
   void find_density(CurvatureSummary& summary) const {
-    const Index steps = std::min(asked_.density_steps, block_.size);
+    const Index steps = std::min(asked_.density_steps, block_.size - known_.vectors.rows);
     ProductBar bar(log_, "density", asked_.density_probes * steps);
     summary.density_width = asked_.density_width;
     const auto& found = summary.density.emplace(
         spectrum::estimate_density(*curvature_, {.probes = asked_.density_probes,
-                                                 .steps = steps,
+                                                 .steps = asked_.density_steps,
                                                  .width = asked_.density_width,
                                                  .seed = seed_,
                                                  .rounding = std::numeric_limits<Real>::epsilon(),
+                                                 .known = known_,
                                                  .monitor = [&](Index made) { bar(made); }}));
-    log_.info("density of {}: {} probes, {} products; trace {}, |H|_F {}", name(), asked_.density_probes,
-              found.matvecs, with_error(found.trace), with_error(found.frobenius));
+    log_.info("density of {}: {} pairs, {} probes, {} products; trace {}, |H|_F {}", name(), found.pairs,
+              asked_.density_probes, found.quadratures.matvecs, with_error(found.trace),
+              with_error(found.frobenius));
   }
 
   void find_trace(CurvatureSummary& summary) const {
     ProductBar bar(log_, "trace", std::min(asked_.trace_products, block_.size));
     const auto& found = summary.trace.emplace(spectrum::estimate_trace(
         *curvature_,
-        {.products = asked_.trace_products, .seed = seed_, .monitor = [&](Index made) { bar(made); }}));
+        {.products = asked_.trace_products, .seed = seed_, .known = known_, .monitor = [&](Index made) {
+           bar(made);
+         }}));
     log_.info("trace of {}: {}, |H|_F {}; {} products", name(), with_error(found.trace),
               with_error(found.frobenius), found.matvecs);
   }
@@ -92,6 +98,7 @@ class Summariser {
   std::string name() const { return operators::block_name(asked_.block); }
 
   const nn::Linearisation<Real>& linearisation_;
+  spectrum::KnownPairs known_;
   const deck::Spectrum& asked_;
   std::uint64_t seed_;
   Log& log_;
@@ -101,12 +108,12 @@ class Summariser {
 
 template <class Real>
 CurvatureSummary summarise(const Comm& comm, const nn::Network& network,
-                           const std::vector<double>& parameters, const data::Dataset& data,
-                           const deck::Config& config, Log& log) {
+                           const std::vector<double>& parameters, const spectrum::Spectrum& pairs,
+                           const data::Dataset& data, const deck::Config& config, Log& log) {
   const nn::Linearisation<Real> linearisation(comm, network, parameters,
                                               analysed<Real>(comm, data.train, config),
                                               {.cache_bytes = config.numerics.cache});
-  const Summariser<Real> summariser(linearisation, config, log);
+  const Summariser<Real> summariser(linearisation, pairs, config, log);
   const deck::Spectrum& asked = *config.spectrum;
   CurvatureSummary summary;
   if (asked.density_probes > 0) summariser.find_density(summary);
@@ -133,13 +140,15 @@ void add_density(h5::OutputFile& file, const std::string& group, const spectrum:
   add_list(file, group + "/grid", found.grid);
   add_list(file, group + "/density", found.density);
   add_list(file, group + "/error", found.error);
-  const std::vector<Index> shape = {found.nodes.rows(), found.nodes.cols()};
-  file.add(group + "/nodes", found.nodes.entries(), shape);
-  file.add(group + "/weights", found.weights.entries(), shape);
+  const spectrum::Quadratures& made = found.quadratures;
+  const std::vector<Index> shape = {made.nodes.rows(), made.nodes.cols()};
+  file.add(group + "/nodes", made.nodes.entries(), shape);
+  file.add(group + "/weights", made.weights.entries(), shape);
   add_estimates(file, group, found.trace, found.frobenius);
   file.attribute(group, "width", width);
   file.attribute(group, "linear_scale", found.linear_scale);
-  file.attribute(group, "matvecs", found.matvecs);
+  file.attribute(group, "pairs", found.pairs);
+  file.attribute(group, "matvecs", made.matvecs);
 }
 
 void add_diagonal(h5::OutputFile& file, const Comm& comm, const std::string& group,
@@ -193,13 +202,13 @@ void check_summary(const nn::Network& network, const data::Dataset& data, const 
 }
 
 CurvatureSummary summarise_curvature(const Comm& comm, const nn::Network& network,
-                                     const std::vector<double>& parameters, const data::Dataset& data,
-                                     const deck::Config& config, Log& log) {
+                                     const std::vector<double>& parameters, const spectrum::Spectrum& pairs,
+                                     const data::Dataset& data, const deck::Config& config, Log& log) {
   const deck::Spectrum& asked = *config.spectrum;
   if (asked.density_probes + asked.trace_products + asked.diagonal_products + asked.ntk == 0) return {};
   return config.numerics.precision == Precision::double_
-             ? summarise<double>(comm, network, parameters, data, config, log)
-             : summarise<float>(comm, network, parameters, data, config, log);
+             ? summarise<double>(comm, network, parameters, pairs, data, config, log)
+             : summarise<float>(comm, network, parameters, pairs, data, config, log);
 }
 
 void add_summary(h5::OutputFile& file, const Comm& comm, const std::string& group,

@@ -172,7 +172,7 @@ def _add_summary(contents: Contents, random: np.random.Generator, values: Array)
         f"{group}/diagonal": random.random(size), f"{group}/diagonal_error": np.zeros(size)})
     contents.set_attributes(f"{group}/density", trace=0.41, trace_error=0.02, frobenius=0.33,
                             frobenius_error=0.01, width=0.3, linear_scale=float(scale),
-                            matvecs=4 * size)
+                            pairs=0, matvecs=4 * size)
     contents.set_attributes(group, trace=0.405, trace_error=1e-4, frobenius=0.331,
                             frobenius_error=1e-5, trace_matvecs=24, diagonal_exact=True,
                             diagonal_matvecs=size)

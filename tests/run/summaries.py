@@ -24,16 +24,14 @@ def check_summary(one: Contents, other: Contents) -> None:
         count = group["diagonal"].size
         assert count * shares @ group["density/grid"] == pytest.approx(
             group["density@trace"], abs=1e-10 * group["density@frobenius"])
-        assert np.sum(group["density/weights"], axis=1) == pytest.approx(np.ones(
-            group["density/weights"].shape[0]), rel=1e-12)
-        # With random signs the variance is at most 2 |H|_F^2 of the trace, 2 |H|_F^4 of the squared norm, over
-        # the number of vectors.
-        norm, vectors = group["@frobenius"], group["density/nodes"].shape[0]
-        deviation = np.sqrt(2 / vectors)
-        assert abs(group["density@trace"] - group["@trace"]) <= 4 * (
-            deviation * norm + group["@trace_error"])
-        assert abs(group["density@frobenius"] - norm) <= 4 * (
-            deviation / 2 * norm + group["@frobenius_error"])
+        assert np.sum(group["density/weights"], axis=1) == pytest.approx(
+            1 - group["density@pairs"] / count, abs=1e-12)
+        assert group["density@pairs"] == group["@converged"]
+        # Each within its own error bars of the other, and rounding, of single precision at most.
+        for key in ("@trace", "@frobenius"):
+            error = group["density" + key + "_error"] + group[key + "_error"]
+            assert abs(group["density" + key] - group[key]) <= 4 * error + 1e-6 * group["@frobenius"]
+            assert group["density" + key + "_error"] < 0.1 * group["@frobenius"]
         if group["@diagonal_exact"]:
             assert np.all(group["diagonal_error"] == 0)
             assert group["@trace_error"] == 0

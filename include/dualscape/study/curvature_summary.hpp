@@ -12,6 +12,7 @@
 #include "dualscape/nn/network.hpp"
 #include "dualscape/spectrum/density.hpp"
 #include "dualscape/spectrum/singular.hpp"
+#include "dualscape/spectrum/spectrum.hpp"
 #include "dualscape/spectrum/trace.hpp"
 
 /// What a deck asks about a block's curvature beside its eigenpairs, each on its own: density of the
@@ -30,10 +31,11 @@ struct CurvatureSummary {
 /// are not zero: the smaller of logits (samples x classes) and parameters.
 void check_summary(const nn::Network& network, const data::Dataset& data, const deck::Config& config);
 
-/// Nothing for a deck that asks for nothing. @note Collective
+/// Nothing for a deck that asks for nothing. `pairs`: of the same operator, counted apart in density and
+/// trace. @note Collective
 CurvatureSummary summarise_curvature(const Comm& comm, const nn::Network& network,
-                                     const std::vector<double>& parameters, const data::Dataset& data,
-                                     const deck::Config& config, Log& log);
+                                     const std::vector<double>& parameters, const spectrum::Spectrum& pairs,
+                                     const data::Dataset& data, const deck::Config& config, Log& log);
 
 /// Adds it to the group of the block's spectrum, "spectrum/dense2". @note Collective
 void add_summary(h5::OutputFile& file, const Comm& comm, const std::string& group,

@@ -97,7 +97,7 @@ TEST(Format, PageIsUpToDate) {
   const std::string page{std::istreambuf_iterator<char>(file), {}};
   const std::string generated = format_markdown();
   if (page == generated) return;
-  const auto copy = std::filesystem::temp_directory_path() / "FORMAT.md";
+  const auto copy = std::filesystem::absolute("FORMAT.md");  // of this build
   std::ofstream(copy, std::ios::binary) << generated;
   FAIL() << "the page does not follow from the table: cp " << copy.string() << " " << FORMAT_PAGE;
 }

@@ -3,24 +3,24 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <numeric>
 
 #include "layer_oracle.hpp"
+#include "rough_pairs.hpp"
 #include "support/dense_operator.hpp"
 #include "support/known_spectrum.hpp"
 
 namespace dualscape::spectrum {
 namespace {
 
+using testing::Coverage;
 using testing::KnownSpectrum;
 using testing::products_with_units;
+using testing::RoughPairs;
+using testing::sum_of;
 using testing::with_tail;
 
 constexpr Index size = 240;
 
-double sum_of(const std::vector<double>& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0);
-}
 double norm_of(const std::vector<double>& values) {
   return norm(values);
 }
@@ -72,6 +72,47 @@ TEST(Trace, IsThatOfALayersHessian) {
   EXPECT_LE(std::abs(found.frobenius.value - oracle.frobenius), 3 * found.frobenius.error);
   // What twenty plain probes would leave.
   EXPECT_LT(found.trace.error, std::sqrt(2.0 / 20) * oracle.frobenius);
+}
+
+TEST(Trace, CountsKnownPairsApart) {
+  const Comm comm(MPI_COMM_WORLD);
+  // Exact where the pairs and a third of the products hold the rank, however rough the pairs are.
+  std::vector<double> few = {7, -3, 2, 1, -0.5, 0.1};
+  few.resize(size);
+  const KnownSpectrum low(comm, few);
+  const RoughPairs three(low, 3, 0.05);
+  const auto exact = estimate_trace(low, {.products = 27, .known = three.known()});
+  EXPECT_EQ(low.products, 27);
+  EXPECT_NEAR(exact.trace.value, sum_of(few), 1e-12);
+  EXPECT_LT(exact.trace.error, 1e-12);
+  EXPECT_NEAR(exact.frobenius.value, norm_of(few), 1e-12);
+  EXPECT_LT(exact.frobenius.error, 1e-12);
+  // All pairs: no product is needed.
+  const RoughPairs all(low, size, 0.05);
+  const auto complete = estimate_trace(low, {.products = 6, .known = all.known()});
+  EXPECT_EQ(complete.matvecs, 0);
+  EXPECT_EQ(low.products, 0);
+  EXPECT_NEAR(complete.trace.value, sum_of(few), 1e-12);
+  EXPECT_NEAR(complete.frobenius.value, norm_of(few), 1e-12);
+}
+
+TEST(Trace, HoldsTheTruthInItsErrorBars) {
+  const Comm comm(MPI_COMM_WORLD);
+  const auto values = with_tail({50, 40, 30, 20, -25, 10}, size, 1.0);
+  const KnownSpectrum op(comm, values);
+  const RoughPairs pairs(op, 6, 0.01);
+  double without = 0;
+  for (const KnownPairs& known : {KnownPairs{}, pairs.known()}) {
+    const Coverage coverage(sum_of(values), norm_of(values), [&](std::uint64_t seed) {
+      return estimate_trace(op, {.products = 30, .seed = seed, .known = known});
+    });
+    EXPECT_GE(coverage.trace, 95);
+    EXPECT_GE(coverage.frobenius, 95);
+    if (known.vectors.rows > 0) {
+      EXPECT_LT(coverage.trace_error, 0.8 * without);
+    }
+    without = coverage.trace_error;
+  }
 }
 
 TEST(Trace, IsTheSameAtAnyNumberOfRanks) {
