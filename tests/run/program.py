@@ -18,6 +18,9 @@ PROGRAM = os.environ.get("DUALSCAPE_PROGRAM", "dualscape")
 MPIEXEC = os.environ.get("DUALSCAPE_MPIEXEC", "mpirun")
 
 os.environ["OMPI_MCA_ess_singleton_isolated"] = "1"
+# Once a rank has ended with a status, mpirun would give the others a whole second to end, however soon they do.
+# All of ours have passed MPI_Finalize together by then.
+os.environ["OMPI_MCA_odls_base_sigkill_timeout"] = "0"
 
 #: Seconds a command may take. The longest one here takes a few; the rest is for a busy machine.
 PATIENCE = 90.0
