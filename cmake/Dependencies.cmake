@@ -1,11 +1,9 @@
-# Every library the project uses, found once. On a cluster, load its modules and set PKG_CONFIG_PATH to
-# $PETSC_DIR/$PETSC_ARCH/lib/pkgconfig and $SLEPC_DIR/$PETSC_ARCH/lib/pkgconfig: PETSc and SLEPc are found through
-# their pkg-config files, whose names differ between installations only in case.
+# Every library the project uses, found once: by pkg-config or CMake, and where the environment says, as modules of
+# clusters set it. PETSc and SLEPc always have pkg-config files, whose names differ between installations only in case.
 
-foreach(name PETSC SLEPC)
-  if(DEFINED ENV{${name}_DIR})
-    set(prefix "$ENV{${name}_DIR}/$ENV{PETSC_ARCH}/lib/pkgconfig:$ENV{${name}_DIR}/lib/pkgconfig")
-    set(ENV{PKG_CONFIG_PATH} "${prefix}:$ENV{PKG_CONFIG_PATH}")
+foreach(name PETSC_DIR SLEPC_DIR HDF5_DIR HDF5_ROOT HDF5_HOME OPENBLAS_DIR OPENBLAS_ROOT OPENBLAS_HOME)
+  if(DEFINED ENV{${name}})
+    set(ENV{PKG_CONFIG_PATH} "$ENV{${name}}/$ENV{PETSC_ARCH}/lib/pkgconfig:$ENV{${name}}/lib/pkgconfig:$ENV{PKG_CONFIG_PATH}")
   endif()
 endforeach()
 
@@ -15,8 +13,24 @@ find_package(MPI REQUIRED COMPONENTS C CXX)
 find_package(PkgConfig REQUIRED)
 pkg_search_module(PETSC REQUIRED IMPORTED_TARGET PETSc>=3.18 petsc>=3.18)
 pkg_search_module(SLEPC REQUIRED IMPORTED_TARGET SLEPc>=3.18 slepc>=3.18)
-pkg_search_module(HDF5 REQUIRED IMPORTED_TARGET hdf5-openmpi hdf5-mpich hdf5-mpi hdf5)
-pkg_search_module(BLAS REQUIRED IMPORTED_TARGET openblas)
+# Modules of these two often have no pkg-config file.
+pkg_search_module(HDF5 QUIET IMPORTED_TARGET hdf5-openmpi hdf5-mpich hdf5-mpi hdf5)
+if(NOT TARGET PkgConfig::HDF5)
+  set(HDF5_PREFER_PARALLEL ON)
+  find_package(HDF5 REQUIRED COMPONENTS C)
+  add_library(PkgConfig::HDF5 INTERFACE IMPORTED)
+  target_link_libraries(PkgConfig::HDF5 INTERFACE ${HDF5_C_LIBRARIES})
+  target_include_directories(PkgConfig::HDF5 INTERFACE ${HDF5_C_INCLUDE_DIRS})
+endif()
+pkg_search_module(BLAS QUIET IMPORTED_TARGET openblas)
+if(NOT TARGET PkgConfig::BLAS)
+  set(prefixes ENV OPENBLAS_DIR ENV OPENBLAS_ROOT ENV OPENBLAS_HOME)
+  find_library(OPENBLAS_LIBRARY openblas HINTS ${prefixes} PATH_SUFFIXES lib lib64 REQUIRED)
+  find_path(OPENBLAS_INCLUDE_DIR cblas.h HINTS ${prefixes} PATH_SUFFIXES include include/openblas openblas REQUIRED)
+  add_library(PkgConfig::BLAS INTERFACE IMPORTED)
+  target_link_libraries(PkgConfig::BLAS INTERFACE ${OPENBLAS_LIBRARY})
+  target_include_directories(PkgConfig::BLAS INTERFACE ${OPENBLAS_INCLUDE_DIR})
+endif()
 find_package(ZLIB REQUIRED)
 find_package(fmt CONFIG REQUIRED)
 find_package(spdlog CONFIG REQUIRED)
