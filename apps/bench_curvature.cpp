@@ -34,6 +34,7 @@ using Clock = std::chrono::steady_clock;
 struct Settings {
   std::vector<std::string> shapes = {"784-2048-2048-10", "784-512-512-10", "784-30-30-10"};
   std::vector<std::string> precisions = {"single", "double"};
+  std::vector<std::string> products;  ///< names of the kinds to measure; empty: all
   std::string activation = "relu";
   Index samples = 10'000;
   Index tile = 0;
@@ -169,11 +170,17 @@ double multiply_adds(const nn::Network& network, const Kind& kind) {
   return sum * static_cast<double>(kind.vectors);
 }
 
+bool wants(const Settings& settings, std::string_view name) {
+  return settings.products.empty() || std::ranges::find(settings.products, name) != settings.products.end();
+}
+
 constexpr Kind gradient{"gradient", 2, 3};
 constexpr Kind hessian{"hessian", 2, 6};
 constexpr Kind recomputing{"hessian, recomputing", 3, 8};
 constexpr Kind gauss_newton{"gauss-newton", 2, 4};
 constexpr Kind fisher{"empirical-fisher", 2, 2};
+constexpr Kind one_by_one{"hessian, one by one", 2, 6};
+constexpr Kind block_product{"hessian, block", 2, 6};
 
 template <class Real>
 Report measure(const Comm& comm, const Settings& settings, const std::string& shape) {
@@ -198,10 +205,13 @@ Report measure(const Comm& comm, const Settings& settings, const std::string& sh
                 .tile = kept.tile_size()};
   std::vector<std::function<void()>> calls;
   const auto add = [&](const Kind& kind, std::function<void()> call) {
+    if (!wants(settings, kind.name)) return;
     report.timings.push_back({.kind = kind});
     calls.push_back(std::move(call));
   };
-  add(gradient, [&] { operators::mean_gradient(recomputed, block); });
+  operators::MeanGradient<Real> mean_gradient(recomputed, block);
+  Matrix<double> own_gradient(1, mean_gradient.partition().count(comm.rank()));
+  add(gradient, [&] { mean_gradient.compute(own_gradient.view()); });
   const auto by = [](Products* p) { return [p] { p->block(); }; };
   add(hessian, by(product(Curvature::hessian, kept, 1)));
   add(recomputing, by(product(Curvature::hessian, recomputed, 1)));
@@ -209,21 +219,22 @@ Report measure(const Comm& comm, const Settings& settings, const std::string& sh
   add(fisher, by(product(Curvature::empirical_fisher, kept, 1)));
 
   // A block's buffers are made only where it is measured.
-  const double once = time(comm, 0, calls[1]);
-  if (settings.vectors > 1 && static_cast<double>(settings.vectors) * once < settings.block_limit) {
+  const auto once = [&] { return time(comm, 0, by(product(Curvature::hessian, kept, 1))); };
+  if (settings.vectors > 1 && (wants(settings, one_by_one.name) || wants(settings, block_product.name)) &&
+      static_cast<double>(settings.vectors) * once() < settings.block_limit) {
     Products* const many = product(Curvature::hessian, kept, settings.vectors);
-    Kind kind = hessian;
-    kind.vectors = settings.vectors;
-    kind.name = "hessian, one by one";
-    add(kind, [many] { many->one_by_one(); });
-    kind.name = "hessian, block";
-    add(kind, by(product(Curvature::hessian, kept, settings.vectors)));
+    const auto of_many = [&](Kind kind) {
+      kind.vectors = settings.vectors;
+      return kind;
+    };
+    add(of_many(one_by_one), [many] { many->one_by_one(); });
+    add(of_many(block_product), by(product(Curvature::hessian, kept, settings.vectors)));
   }
 
   std::optional<Comm> self;
   std::unique_ptr<nn::Linearisation<Real>> whole;
   std::function<void()> alone;
-  if (comm.size() > 1) {
+  if (comm.size() > 1 && wants(settings, hessian.name)) {
     self.emplace(comm.split(comm.rank()));
     if (comm.is_root()) {
       whole = std::make_unique<nn::Linearisation<Real>>(
@@ -249,7 +260,8 @@ Report measure(const Comm& comm, const Settings& settings, const std::string& sh
 
 /// Seconds over the gradient's, beside the ratio of multiply-adds.
 std::string ratio_text(const Report& report, const nn::Network& network, const Timing& t) {
-  const Timing& reference = report.of("gradient");
+  if (!report.has(gradient.name)) return "";
+  const Timing& reference = report.of(gradient.name);
   return fmt::format("{:>8.3f}{:>8.3f}", t.seconds / reference.seconds,
                      multiply_adds(network, t.kind) / multiply_adds(network, reference.kind));
 }
@@ -265,12 +277,12 @@ void print(const Report& report, const Settings& settings, int ranks) {
   for (const Timing& t : report.timings)
     std::cout << fmt::format("{:<24}{:>10.4f}{:>10.1f}{:>8.3f}{}\n", t.kind.name, t.seconds, t.rate,
                              t.rate / report.gemm, ratio_text(report, network, t));
-  if (report.has("hessian, block"))
+  if (report.has(one_by_one.name) && report.has(block_product.name))
     std::cout << fmt::format("a block of {} over single products: {:.2f}x\n", settings.vectors,
-                             report.of("hessian, one by one").seconds / report.of("hessian, block").seconds);
+                             report.of(one_by_one.name).seconds / report.of(block_product.name).seconds);
   if (report.alone)
     std::cout << fmt::format("rank 0 alone: {:.4f} s; efficiency of {} ranks {:.3f}\n", *report.alone, ranks,
-                             *report.alone / report.of("hessian").seconds / ranks);
+                             *report.alone / report.of(hessian.name).seconds / ranks);
 }
 
 std::string json(const std::vector<Report>& reports, const Settings& settings, int ranks) {
@@ -292,7 +304,7 @@ std::string json(const std::vector<Report>& reports, const Settings& settings, i
     text += "}";
     if (report.alone)
       text += fmt::format(", \"rank0_alone_seconds\": {:.6g}, \"efficiency\": {:.4g}", *report.alone,
-                          *report.alone / report.of("hessian").seconds / ranks);
+                          *report.alone / report.of(hessian.name).seconds / ranks);
     text += "}";
   }
   return text + "\n]}\n";
@@ -331,6 +343,10 @@ int main(int argc, char** argv) {
     CLI::App app{"Times curvature products beside a square GEMM.", "bench_curvature"};
     app.add_option("--shape", settings.shapes, "layer widths, e.g. 784-512-512-10; may be repeated");
     app.add_option("--precision", settings.precisions)->check(CLI::IsMember({"single", "double"}));
+    app.add_option("--product", settings.products,
+                   "what to measure, by its name in the table; may be repeated")
+        ->check(CLI::IsMember({gradient.name, hessian.name, recomputing.name, gauss_newton.name, fisher.name,
+                               one_by_one.name, block_product.name}));
     app.add_option("--activation", settings.activation, "of the hidden layers");
     app.add_option("--samples", settings.samples)->check(CLI::PositiveNumber);
     app.add_option("--tile", settings.tile, "samples a tile; 0: automatic")->check(CLI::NonNegativeNumber);

@@ -103,6 +103,13 @@ void activate(Activation kind, std::type_identity_t<ConstMatrixView<Real>> z, Ma
 template <class Real>
 void activation_derivatives(Activation kind, std::type_identity_t<ConstMatrixView<Real>> z,
                             MatrixView<Real> first, MatrixView<Real> second) {
+  if (kind == Activation::relu) {  // loops of their own, which vectorise
+    for (Index i = 0; i < z.rows; ++i)
+      std::ranges::transform(z.row(i), first.row(i).begin(),
+                             [](Real x) { return x > 0 ? Real(1) : Real(0); });
+    for (Index i = 0; i < second.rows; ++i) std::ranges::fill(second.row(i), Real(0));
+    return;
+  }
   for (Index i = 0; i < z.rows; ++i)
     for (Index j = 0; j < z.cols; ++j) {
       const auto d = derivatives(kind, z(i, j));

@@ -126,17 +126,33 @@ std::unique_ptr<LinearOperator> make_curvature(Curvature kind, const nn::Lineari
 }
 
 template <class Real>
+MeanGradient<Real>::MeanGradient(const nn::Linearisation<Real>& linearisation, nn::BlockLayout block)
+    : linearisation_(linearisation),
+      block_(std::move(block)),
+      partition_(block_.size, linearisation.comm().size()),
+      sum_(linearisation.comm(), linearisation.lanes(), 1, block_.size) {}
+
+template <class Real>
+void MeanGradient<Real>::compute(MultiVector out) {
+  sum_lanes(linearisation_, sum_, [&](const nn::Tile<Real>& tile, nn::BlockVectors<Real>& sums) {
+    nn::tile_gradient(linearisation_.model(), block_, tile, nn::Write::add,
+                      MatrixView<Real>(sums.part(0, block_.size).data(), 1, block_.size));
+  });
+  sum_.reduce_scatter(partition_, out);
+  const double weight = per_sample(linearisation_);
+  for (double& x : out.row(0)) x *= weight;
+}
+
+template <class Real>
 std::vector<double> mean_gradient(const nn::Linearisation<Real>& linearisation,
                                   const nn::BlockLayout& block) {
-  OrderedSum<Real> sum(linearisation.comm(), linearisation.lanes(), 1, block.size);
-  sum_lanes(linearisation, sum, [&](const nn::Tile<Real>& tile, nn::BlockVectors<Real>& sums) {
-    nn::tile_gradient(linearisation.model(), block, tile, nn::Write::add,
-                      MatrixView<Real>(sums.part(0, block.size).data(), 1, block.size));
-  });
-  std::vector<double> gradient(static_cast<std::size_t>(block.size));
-  sum.all_reduce({gradient.data(), 1, block.size});
-  for (double& x : gradient) x *= per_sample(linearisation);
-  return gradient;
+  MeanGradient<Real> gradient(linearisation, block);
+  const Comm& comm = linearisation.comm();
+  Matrix<double> part(1, gradient.partition().count(comm.rank()));
+  gradient.compute(part.view());
+  std::vector<double> whole(static_cast<std::size_t>(block.size));
+  gather_all(comm, gradient.partition(), part.view(), {whole.data(), 1, block.size});
+  return whole;
 }
 
 template class SampleMean<double>;
@@ -149,6 +165,8 @@ template class EmpiricalFisher<double>;
 template class EmpiricalFisher<float>;
 template class GradientCovariance<double>;
 template class GradientCovariance<float>;
+template class MeanGradient<double>;
+template class MeanGradient<float>;
 template std::unique_ptr<LinearOperator> make_curvature<double>(Curvature, const nn::Linearisation<double>&,
                                                                 const nn::BlockLayout&);
 template std::unique_ptr<LinearOperator> make_curvature<float>(Curvature, const nn::Linearisation<float>&,

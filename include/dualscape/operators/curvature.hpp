@@ -102,7 +102,26 @@ template <class Real>
 std::unique_ptr<LinearOperator> make_curvature(Curvature kind, const nn::Linearisation<Real>& linearisation,
                                                const nn::BlockLayout& block);
 
-/// Gradient of the mean loss over a block, on every rank. @note Collective
+/// The gradient of the mean loss over a block of parameters, distributed as an operator's products are.
+/// Buffers are kept between computations.
+template <class Real>
+class MeanGradient {
+ public:
+  /// `linearisation` must outlive it.
+  MeanGradient(const nn::Linearisation<Real>& linearisation, nn::BlockLayout block);
+
+  const Partition& partition() const { return partition_; }
+  /// `out`: one vector, this rank's part of it. @note Collective
+  void compute(MultiVector out);
+
+ private:
+  const nn::Linearisation<Real>& linearisation_;
+  nn::BlockLayout block_;
+  Partition partition_;
+  OrderedSum<Real> sum_;
+};
+
+/// The same once, on every rank. @note Collective
 template <class Real>
 std::vector<double> mean_gradient(const nn::Linearisation<Real>& linearisation, const nn::BlockLayout& block);
 

@@ -32,12 +32,15 @@ TEST(Rows, ScaleBytesByATrueDivision) {
   for (Index j = 0; j < 256; ++j) set_value(rows, 0, j, static_cast<double>(j));
   Matrix<double> doubles(1, 256);
   Matrix<float> floats(1, 256);
-  rows.copy_scaled(0, 1, doubles.view(), 255.0);
-  rows.copy_scaled(0, 1, floats.view(), 255.0);
-  for (Index j = 0; j < 256; ++j) {
-    // Multiplying by 1/255 would give 24 of these another last bit.
-    EXPECT_EQ(doubles(0, j), static_cast<double>(j) / 255.0);
-    EXPECT_EQ(floats(0, j), static_cast<float>(static_cast<double>(j) / 255.0));
+  // Multiplying by 1/255 would give 24 of these another last bit; 0.3 and 255.1 are no numbers of single
+  // precision.
+  for (const double scale : {255.0, 0.3, 255.1}) {
+    rows.copy_scaled(0, 1, doubles.view(), scale);
+    rows.copy_scaled(0, 1, floats.view(), scale);
+    for (Index j = 0; j < 256; ++j) {
+      EXPECT_EQ(doubles(0, j), static_cast<double>(j) / scale) << j << " / " << scale;
+      EXPECT_EQ(floats(0, j), static_cast<float>(static_cast<double>(j) / scale)) << j << " / " << scale;
+    }
   }
 }
 
