@@ -118,6 +118,7 @@ constexpr Entry table[] = {
     {"spectrum/<block>/density@width", real, "", "1", "width of the Gaussians relative to their centres", "`spectrum.density_probes` is above 0"},
     {"spectrum/<block>/density@linear_scale", real, "", "loss/weight^2", "size below which all Gaussians are equally wide: 1e-4 of the largest node or computed eigenvalue", "`spectrum.density_probes` is above 0"},
     {"spectrum/<block>/density@pairs", integer, "", "1", "computed eigenvalues that are counted apart", "`spectrum.density_probes` is above 0"},
+    {"spectrum/<block>/density@probes", integer, "", "1", "random vectors that are finished; the rows of the others are 0", "a checkpoint"},
     {"spectrum/<block>/density@matvecs", integer, "", "1", "products of the matrix with a vector", "`spectrum.density_probes` is above 0"},
     {"spectrum/<block>@trace", real, "", "loss/weight^2", "trace: sum of the computed eigenvalues and, of what they leave, by Hutch++", "`spectrum.trace_products` is above 0"},
     {"spectrum/<block>@trace_error", real, "", "loss/weight^2", "its error over the random vectors, as that of the density; 0 where it is exact", "`spectrum.trace_products` is above 0"},

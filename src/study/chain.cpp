@@ -17,6 +17,7 @@
 #include "dualscape/study/plan.hpp"
 #include "dualscape/study/result.hpp"
 #include "dualscape/train/trainer.hpp"
+#include "summary_state.hpp"
 
 namespace dualscape::study {
 namespace {
@@ -100,11 +101,8 @@ class Chain {
     during("the evaluation", [&] { measure(network, data, result); });
     if (config_.spectrum)
       during("the search for eigenpairs", [&] { result.spectrum = find(network, data, result.parameters); });
-    if (config_.spectrum)
-      during("the summary of the curvature", [&] {
-        result.summary =
-            summarise_curvature(comm_, network, result.parameters, *result.spectrum, data, config_, log_);
-      });
+    if (wants_summary(config_))
+      during("the summary of the curvature", [&] { result.summary = summarise(network, data, result); });
     stop_point(comm_, "after the spectrum");
     if (config_.duality) during("the decomposition", [&] { decompose(network, data, result); });
     stop_point(comm_, "before the result was written");
@@ -131,6 +129,7 @@ class Chain {
   void keep_stages() {
     try {
       for (const auto& keep : not_kept_) keep();
+      if (keep_summary_) keep_summary_();
     } catch (const Error& error) {
       log_.detail(error.what());
     }
@@ -300,6 +299,35 @@ class Chain {
                    config_.spectrum->tolerance);
   }
 
+  CurvatureSummary summarise(const nn::Network& network, const data::Dataset& data, const Result& result) {
+    const spectrum::Spectrum& pairs = *result.spectrum;
+    const std::string block = operators::block_name(config_.spectrum->block);
+    const std::string mark = fingerprint(comm_, data, config_, result.parameters, false);
+    const auto path = folder_.summary_checkpoint();
+    SummaryStore store;
+    if (usable(path, mark)) {
+      auto found = read_summary(comm_, path, block, pairs);
+      log_.info("summary of the curvature: {}",
+                found ? "resumed from its checkpoint"
+                      : "its checkpoint is of a spectrum solved earlier; it is done anew");
+      if (found) store.from = std::move(*found);
+    }
+    store.keep = [&, began = Clock::now()](const CurvatureSummary& so_far) mutable {
+      if (took_long(seconds_since(began))) {
+        write_summary(comm_, path, block, pairs.values, so_far, mark);
+        keep_summary_ = nullptr;
+      } else {
+        keep_summary_ = [this, path, block, values = pairs.values, so_far, mark] {
+          write_summary(comm_, path, block, values, so_far, mark);
+        };
+      }
+      stop_point(comm_, "during the summary of the curvature");
+      began = Clock::now();
+    };
+    return summarise_curvature(comm_, network, result.parameters, pairs, data, config_, log_,
+                               std::move(store));
+  }
+
   void decompose(const nn::Network& network, const data::Dataset& data, Result& result) {
     const auto start = Clock::now();
     result.dualities = decompose_gap(
@@ -348,6 +376,7 @@ class Chain {
   Log& log_;
   const Clock::time_point began_ = Clock::now();
   std::vector<std::function<void()>> not_kept_;  ///< write the checkpoints of the stages that were quick
+  std::function<void()> keep_summary_;           ///< writes the summary's, as far as it has come
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "dualscape/operators/block.hpp"
 #include "dualscape/operators/curvature.hpp"
 #include "dualscape/operators/jacobian.hpp"
+#include "groups.hpp"
 #include "samples.hpp"
 
 namespace dualscape::study {
@@ -18,6 +19,10 @@ std::string with_error(const spectrum::Estimate& estimate) {
   return estimate.error > 0 ? fmt::format("{:.6g} +- {:.2g}", estimate.value, estimate.error)
                             : fmt::format("{:.6g}", estimate.value);
 }
+
+/// Probes of a density that advance together: as many as a block product gains from. An interrupted run loses
+/// no more of them.
+constexpr Index probes_together = 16;
 
 /// Hears of products and shows them.
 class ProductBar {
@@ -43,18 +48,25 @@ class Summariser {
         block_(operators::select_block(linearisation.network(), asked_.block)),
         curvature_(operators::make_curvature<Real>(asked_.curvature, linearisation, block_)) {}
 
-  void find_density(CurvatureSummary& summary) const {
+  void find_density(CurvatureSummary& summary, const SummaryStore& store) const {
     const Index steps = std::min(asked_.density_steps, block_.size - known_.vectors.rows);
     ProductBar bar(log_, "density", asked_.density_probes * steps);
     summary.density_width = asked_.density_width;
-    const auto& found = summary.density.emplace(
-        spectrum::estimate_density(*curvature_, {.probes = asked_.density_probes,
-                                                 .steps = asked_.density_steps,
-                                                 .width = asked_.density_width,
-                                                 .seed = seed_,
-                                                 .rounding = std::numeric_limits<Real>::epsilon(),
-                                                 .known = known_,
-                                                 .monitor = [&](Index made) { bar(made); }}));
+    const auto keep = [&](const spectrum::Quadratures& so_far) {
+      summary.quadratures = so_far;
+      store.keep(summary);
+    };
+    const auto& found = summary.density.emplace(spectrum::estimate_density(
+        *curvature_, {.probes = asked_.density_probes,
+                      .steps = asked_.density_steps,
+                      .width = asked_.density_width,
+                      .seed = seed_,
+                      .rounding = std::numeric_limits<Real>::epsilon(),
+                      .together = probes_together,
+                      .known = known_,
+                      .from = summary.quadratures.value_or(spectrum::Quadratures{}),
+                      .on_probes = keep,
+                      .monitor = [&](Index made) { bar(made); }}));
     log_.info("density of {}: {} pairs, {} probes, {} products; trace {}, |H|_F {}", name(), found.pairs,
               asked_.density_probes, found.quadratures.matvecs, with_error(found.trace),
               with_error(found.frobenius));
@@ -109,22 +121,24 @@ class Summariser {
 template <class Real>
 CurvatureSummary summarise(const Comm& comm, const nn::Network& network,
                            const std::vector<double>& parameters, const spectrum::Spectrum& pairs,
-                           const data::Dataset& data, const deck::Config& config, Log& log) {
+                           const data::Dataset& data, const deck::Config& config, Log& log,
+                           SummaryStore store) {
   const nn::Linearisation<Real> linearisation(comm, network, parameters,
                                               analysed<Real>(comm, data.train, config),
                                               {.cache_bytes = config.numerics.cache});
   const Summariser<Real> summariser(linearisation, pairs, config, log);
   const deck::Spectrum& asked = *config.spectrum;
-  CurvatureSummary summary;
-  if (asked.density_probes > 0) summariser.find_density(summary);
-  if (asked.trace_products > 0) summariser.find_trace(summary);
-  if (asked.diagonal_products > 0) summariser.find_diagonal(summary);
-  if (asked.ntk > 0) summariser.find_ntk(summary);
+  CurvatureSummary summary = std::move(store.from);
+  const auto find = [&](Index wanted, bool found, auto&& search) {
+    if (wanted == 0 || found) return;
+    search();
+    store.keep(summary);
+  };
+  if (asked.density_probes > 0) summariser.find_density(summary, store);
+  find(asked.trace_products, summary.trace.has_value(), [&] { summariser.find_trace(summary); });
+  find(asked.diagonal_products, summary.diagonal.has_value(), [&] { summariser.find_diagonal(summary); });
+  find(asked.ntk, summary.ntk.has_value(), [&] { summariser.find_ntk(summary); });
   return summary;
-}
-
-void add_list(h5::OutputFile& file, const std::string& path, std::span<const double> values) {
-  file.add(path, values, {std::ssize(values)});
 }
 
 void add_estimates(h5::OutputFile& file, const std::string& group, const spectrum::Estimate& trace,
@@ -135,20 +149,23 @@ void add_estimates(h5::OutputFile& file, const std::string& group, const spectru
   file.attribute(group, "frobenius_error", frobenius.error);
 }
 
+void add_quadratures(h5::OutputFile& file, const std::string& group, const spectrum::Quadratures& made) {
+  const std::vector<Index> shape = {made.nodes.rows(), made.nodes.cols()};
+  file.add(group + "/nodes", made.nodes.entries(), shape);
+  file.add(group + "/weights", made.weights.entries(), shape);
+  file.attribute(group, "matvecs", made.matvecs);
+}
+
 void add_density(h5::OutputFile& file, const std::string& group, const spectrum::Density& found,
                  double width) {
   add_list(file, group + "/grid", found.grid);
   add_list(file, group + "/density", found.density);
   add_list(file, group + "/error", found.error);
-  const spectrum::Quadratures& made = found.quadratures;
-  const std::vector<Index> shape = {made.nodes.rows(), made.nodes.cols()};
-  file.add(group + "/nodes", made.nodes.entries(), shape);
-  file.add(group + "/weights", made.weights.entries(), shape);
+  add_quadratures(file, group, found.quadratures);
   add_estimates(file, group, found.trace, found.frobenius);
   file.attribute(group, "width", width);
   file.attribute(group, "linear_scale", found.linear_scale);
   file.attribute(group, "pairs", found.pairs);
-  file.attribute(group, "matvecs", made.matvecs);
 }
 
 void add_diagonal(h5::OutputFile& file, const Comm& comm, const std::string& group,
@@ -187,6 +204,17 @@ void add_ntk(h5::OutputFile& file, const std::string& group, const spectrum::Sin
   file.attribute(group, "seconds", found.seconds);
 }
 
+/// All but the density.
+void add_rest(h5::OutputFile& file, const Comm& comm, const std::string& group,
+              const CurvatureSummary& summary) {
+  if (summary.trace) {
+    add_estimates(file, group, summary.trace->trace, summary.trace->frobenius);
+    file.attribute(group, "trace_matvecs", summary.trace->matvecs);
+  }
+  if (summary.diagonal) add_diagonal(file, comm, group, *summary.diagonal);
+  if (summary.ntk) add_ntk(file, group + "/ntk", *summary.ntk);
+}
+
 }  // namespace
 
 void check_summary(const nn::Network& network, const data::Dataset& data, const deck::Config& config) {
@@ -201,25 +229,37 @@ void check_summary(const nn::Network& network, const data::Dataset& data, const 
         config.spectrum->ntk, logits, samples, network.outputs(), parameters));
 }
 
+bool wants_summary(const deck::Config& config) {
+  if (!config.spectrum) return false;
+  const deck::Spectrum& asked = *config.spectrum;
+  return asked.density_probes + asked.trace_products + asked.diagonal_products + asked.ntk > 0;
+}
+
 CurvatureSummary summarise_curvature(const Comm& comm, const nn::Network& network,
                                      const std::vector<double>& parameters, const spectrum::Spectrum& pairs,
-                                     const data::Dataset& data, const deck::Config& config, Log& log) {
-  const deck::Spectrum& asked = *config.spectrum;
-  if (asked.density_probes + asked.trace_products + asked.diagonal_products + asked.ntk == 0) return {};
+                                     const data::Dataset& data, const deck::Config& config, Log& log,
+                                     SummaryStore store) {
+  if (!wants_summary(config)) return {};
   return config.numerics.precision == Precision::double_
-             ? summarise<double>(comm, network, parameters, pairs, data, config, log)
-             : summarise<float>(comm, network, parameters, pairs, data, config, log);
+             ? summarise<double>(comm, network, parameters, pairs, data, config, log, std::move(store))
+             : summarise<float>(comm, network, parameters, pairs, data, config, log, std::move(store));
 }
 
 void add_summary(h5::OutputFile& file, const Comm& comm, const std::string& group,
                  const CurvatureSummary& summary) {
   if (summary.density) add_density(file, group + "/density", *summary.density, summary.density_width);
-  if (summary.trace) {
-    add_estimates(file, group, summary.trace->trace, summary.trace->frobenius);
-    file.attribute(group, "trace_matvecs", summary.trace->matvecs);
+  add_rest(file, comm, group, summary);
+}
+
+void add_finished(h5::OutputFile& file, const Comm& comm, const std::string& group,
+                  const CurvatureSummary& summary) {
+  if (summary.quadratures) {
+    add_quadratures(file, group + "/density", *summary.quadratures);
+    file.attribute(group + "/density", "probes", summary.quadratures->probes);
   }
-  if (summary.diagonal) add_diagonal(file, comm, group, *summary.diagonal);
-  if (summary.ntk) add_ntk(file, group + "/ntk", *summary.ntk);
+  CurvatureSummary rest{.trace = summary.trace, .diagonal = summary.diagonal};
+  if (summary.ntk && summary.ntk->as_asked()) rest.ntk = summary.ntk;
+  add_rest(file, comm, group, rest);
 }
 
 void require_complete(const CurvatureSummary& summary) {

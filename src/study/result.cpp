@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "distributed_rows.hpp"
 #include "dualscape/h5/format.hpp"
 #include "dualscape/h5/input.hpp"
 #include "dualscape/operators/block.hpp"
@@ -51,40 +52,14 @@ void add_losses(h5::OutputFile& file, const Losses& losses) {
   file.attribute("loss", "gap", losses.gap());
 }
 
-/// Gathers rows of distributed vectors on rank 0, for the writer.
-h5::RowProvider rows_of(const Comm& comm, const Partition& partition, ConstMultiVector vectors) {
-  return [&comm, partition, vectors](Index first, Index count, Matrix<double>& block) {
-    const int own = static_cast<int>(partition.count(comm.rank()));
-    std::vector<int> counts, starts;
-    for (int r = 0; r < comm.size(); ++r) {
-      counts.push_back(static_cast<int>(partition.count(r)));
-      starts.push_back(static_cast<int>(partition.begin(r)));
-    }
-    for (Index i = 0; i < count; ++i)
-      MPI_Gatherv(vectors.row(first + i).data(), own, MPI_DOUBLE,
-                  comm.is_root() ? block.row(i).data() : nullptr, counts.data(), starts.data(), MPI_DOUBLE, 0,
-                  comm.get());
-  };
+std::vector<std::span<const double>> rows_of(ConstMultiVector vectors) {
+  std::vector<std::span<const double>> rows;
+  for (Index n = 0; n < vectors.rows; ++n) rows.push_back(vectors.row(n));
+  return rows;
 }
 
-/// The inverse: rows of a dataset that rank 0 reads, spread over the ranks. @note Collective
-void scatter_rows(const Comm& comm, const std::filesystem::path& path, const std::string& dataset,
-                  const Partition& partition, MultiVector out) {
-  std::vector<int> counts, starts;
-  for (int r = 0; r < comm.size(); ++r) {
-    counts.push_back(static_cast<int>(partition.count(r)));
-    starts.push_back(static_cast<int>(partition.begin(r)));
-  }
-  std::vector<double> rows;
-  on_root(comm, [&] { rows = h5::InputFile(path).read_doubles(dataset); });
-  for (Index i = 0; i < out.rows; ++i)
-    MPI_Scatterv(comm.is_root() ? rows.data() + i * partition.size() : nullptr, counts.data(), starts.data(),
-                 MPI_DOUBLE, out.row(i).data(), counts[static_cast<std::size_t>(comm.rank())], MPI_DOUBLE, 0,
-                 comm.get());
-}
-
-/// Of the spectrum of the curvature, whose memory was planned.
-void add_memory(h5::OutputFile& file, const std::string& group, const spectrum::Spectrum& s) {
+/// What only the solve of a curvature's own spectrum has: a second start, a plan of its memory.
+void add_solve(h5::OutputFile& file, const std::string& group, const spectrum::Spectrum& s) {
   file.attribute(group, "second_matvecs", s.second_matvecs);
   file.attribute(group, "planned_bytes", static_cast<Index>(s.planned_bytes));
   file.attribute(group, "peak_bytes", static_cast<Index>(s.peak_bytes));
@@ -108,7 +83,7 @@ void add_spectrum(h5::OutputFile& file, const Comm& comm, const std::string& gro
   add_list(file, group + "/clusters", s.clusters);
   if (eigenvectors)
     file.add_rows(group + "/eigenvectors", s.converged(), s.size,
-                  rows_of(comm, Partition(s.size, comm.size()), s.vectors.view()));
+                  gathered(comm, Partition(s.size, comm.size()), rows_of(s.vectors.view())));
   file.attribute(group, "which", std::string(name_of(s.which)));
   file.attribute(group, "requested", s.requested);
   file.attribute(group, "converged", s.converged());
@@ -143,7 +118,7 @@ void write_result(const Comm& comm, const std::filesystem::path& path, const nn:
   if (result.spectrum) {
     const std::string group = "spectrum/" + operators::block_name(origin.config.spectrum->block);
     add_spectrum(file, comm, group, *result.spectrum, origin.config.output.eigenvectors);
-    add_memory(file, group, *result.spectrum);
+    add_solve(file, group, *result.spectrum);
     file.attribute(group, "operator", std::string(name_of(origin.config.spectrum->curvature)));
     add_summary(file, comm, group, result.summary);
   }
@@ -195,7 +170,7 @@ void write_spectrum(const Comm& comm, const std::filesystem::path& path, const s
   h5::OutputFile file(comm, path, format::checkpoint_filetype);
   file.attribute("/", "fingerprint", fingerprint);
   add_spectrum(file, comm, "spectrum/" + block, spectrum, true);
-  add_memory(file, "spectrum/" + block, spectrum);
+  add_solve(file, "spectrum/" + block, spectrum);
   file.commit(Durability::flushed, true);
 }
 
@@ -204,8 +179,9 @@ spectrum::Spectrum read_spectrum(const Comm& comm, const std::filesystem::path& 
   const std::string group = "spectrum/" + block;
   spectrum::Spectrum s;
   std::string which;
+  std::optional<h5::InputFile> opened;
   on_root(comm, [&] {
-    const h5::InputFile file(path);
+    const h5::InputFile& file = opened.emplace(path);
     file.expect_filetype(format::checkpoint_filetype, format::version[0]);
     s.values = file.read_doubles(group + "/eigenvalues");
     s.residuals = file.read_doubles(group + "/residuals");
@@ -243,9 +219,8 @@ spectrum::Spectrum read_spectrum(const Comm& comm, const std::filesystem::path& 
   s.cluster_cut = comm.broadcast_value(s.cluster_cut);
   s.pruning = comm.broadcast_value(s.pruning);
   s.which = parse_choice<Which>(which).value_or(Which::largest);
-  const Partition partition(s.size, comm.size());
-  s.vectors = Matrix<double>(s.converged(), partition.count(comm.rank()));
-  scatter_rows(comm, path, group + "/eigenvectors", partition, s.vectors.view());
+  s.vectors = scattered(comm, opened ? &*opened : nullptr, group + "/eigenvectors",
+                        Partition(s.size, comm.size()), s.converged());
   return s;
 }
 

@@ -208,6 +208,7 @@ void RunFolder::remove_checkpoints() const {
   remove_solve_checkpoint();
   remove_whole(training_checkpoint());
   remove_whole(spectrum_checkpoint());
+  remove_whole(summary_checkpoint());
   std::error_code ignored;
   std::vector<fs::path> layers;
   for (fs::directory_iterator file(path_, ignored), end; !ignored && file != end; file.increment(ignored))

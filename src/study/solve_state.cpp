@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "distributed_rows.hpp"
 #include "dualscape/base/error.hpp"
 #include "dualscape/base/hash.hpp"
 #include "dualscape/h5/format.hpp"
@@ -32,17 +33,6 @@ auto numbers_of(State& state) {
                     std::pair{"draws", &state.restart.draws}};
 }
 
-struct Layout {
-  explicit Layout(const Comm& comm, const Partition& partition) {
-    for (int r = 0; r < comm.size(); ++r) {
-      counts.push_back(static_cast<int>(partition.count(r)));
-      starts.push_back(static_cast<int>(partition.begin(r)));
-    }
-  }
-  std::vector<int> counts;
-  std::vector<int> starts;
-};
-
 /// All vectors of a state: pairs of the upper end, of the lower end, those of the restart.
 std::vector<std::span<const double>> vectors_of(const EigenState& state) {
   std::vector<std::span<const double>> all;
@@ -51,19 +41,6 @@ std::vector<std::span<const double>> vectors_of(const EigenState& state) {
   const ConstMultiVector kept = state.restart.vectors;
   for (Index row = 0; row < kept.rows; ++row) all.push_back(kept.row(row));
   return all;
-}
-
-h5::RowProvider gathered(const Comm& comm, const Partition& partition,
-                         std::vector<std::span<const double>> vectors) {
-  return [&comm, layout = Layout(comm, partition), vectors = std::move(vectors)](Index first, Index count,
-                                                                                 Matrix<double>& block) {
-    for (Index i = 0; i < count; ++i) {
-      const auto own = vectors[static_cast<std::size_t>(first + i)];
-      MPI_Gatherv(own.data(), static_cast<int>(own.size()), MPI_DOUBLE,
-                  comm.is_root() ? block.row(i).data() : nullptr, layout.counts.data(), layout.starts.data(),
-                  MPI_DOUBLE, 0, comm.get());
-    }
-  };
 }
 
 /// Values and residuals of the pairs found, both ends.
@@ -101,20 +78,6 @@ void share(const Comm& comm, EigenState& state, std::array<std::vector<double>, 
   state.lower = comm.broadcast_value(state.lower);
   for (double* value : {&state.norm_estimate, &state.restart.norm_estimate})
     *value = comm.broadcast_value(*value);
-}
-
-/// Vectors a file holds, a few at a time on rank 0, spread over the ranks.
-Matrix<double> scattered(const Comm& comm, const h5::InputFile* file, const Partition& partition,
-                         Index rows) {
-  const Layout layout(comm, partition);
-  Matrix<double> own(rows, partition.count(comm.rank()));
-  std::vector<double> whole(comm.is_root() ? static_cast<std::size_t>(partition.size()) : 0);
-  for (Index row = 0; row < rows; ++row) {
-    on_root(comm, [&] { file->read_rows(group + "/vectors", row, 1, whole); });
-    MPI_Scatterv(whole.data(), layout.counts.data(), layout.starts.data(), MPI_DOUBLE, own.row(row).data(),
-                 static_cast<int>(own.cols()), MPI_DOUBLE, 0, comm.get());
-  }
-  return own;
 }
 
 }  // namespace
@@ -155,7 +118,7 @@ StoredSolve read_solve(const Comm& comm, const std::filesystem::path& path, cons
   });
   share(comm, stored.state, found, upper);
   rows = comm.broadcast_value(rows);
-  stored.vectors = scattered(comm, file ? &*file : nullptr, partition, rows);
+  stored.vectors = scattered(comm, file ? &*file : nullptr, group + "/vectors", partition, rows);
   const Index pairs = std::ssize(found[0]);
   for (Index n = 0; n < pairs; ++n) {
     const auto at = static_cast<std::size_t>(n);

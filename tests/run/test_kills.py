@@ -14,7 +14,8 @@ from program import Program
 TRIALS = 10
 
 # What may stand in a run's folder at any moment, besides files not yet renamed to their names.
-LEFT = {"deck.original", "deck.resolved", "log", "status", "training.h5", "spectrum.h5", "eigensolve.h5", "duality.dense2.h5", "result.h5"}
+LEFT = {"deck.original", "deck.resolved", "log", "status", "training.h5", "spectrum.h5", "eigensolve.h5", "summary.h5",
+        "duality.dense2.h5", "result.h5"}
 
 
 @pytest.fixture(scope="module")

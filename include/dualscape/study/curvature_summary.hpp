@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@
 namespace dualscape::study {
 
 struct CurvatureSummary {
+  std::optional<spectrum::Quadratures> quadratures;  ///< of a density, finished or under way
   std::optional<spectrum::Density> density;
   double density_width = 0.0;
   std::optional<spectrum::Trace> trace;
@@ -31,15 +33,31 @@ struct CurvatureSummary {
 /// are not zero: the smaller of logits (samples x classes) and parameters.
 void check_summary(const nn::Network& network, const data::Dataset& data, const deck::Config& config);
 
+/// Whether a deck asks for any of it.
+bool wants_summary(const deck::Config& config);
+
+/// What an earlier run left, and where this one leaves what it has finished.
+struct SummaryStore {
+  CurvatureSummary from;
+  /// Hears of every finished quantity, and of every few finished probes of the density. @note Collective
+  std::function<void(const CurvatureSummary& so_far)> keep;
+};
+
 /// Nothing for a deck that asks for nothing. `pairs`: of the same operator, counted apart in density and
 /// trace. @note Collective
 CurvatureSummary summarise_curvature(const Comm& comm, const nn::Network& network,
                                      const std::vector<double>& parameters, const spectrum::Spectrum& pairs,
-                                     const data::Dataset& data, const deck::Config& config, Log& log);
+                                     const data::Dataset& data, const deck::Config& config, Log& log,
+                                     SummaryStore store);
 
 /// Adds it to the group of the block's spectrum, "spectrum/dense2". @note Collective
 void add_summary(h5::OutputFile& file, const Comm& comm, const std::string& group,
                  const CurvatureSummary& summary);
+
+/// Adds to a checkpoint's group what is finished, from which the rest can be gone on with: a density by its
+/// quadratures alone, a kernel only when complete. @note Collective
+void add_finished(h5::OutputFile& file, const Comm& comm, const std::string& group,
+                  const CurvatureSummary& summary);
 
 /// Throws ComputationError when fewer eigenvalues of the kernel converged than asked. Call it once the result
 /// is written.

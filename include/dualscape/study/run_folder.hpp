@@ -54,6 +54,8 @@ class RunFolder {
   std::filesystem::path duality_checkpoint(const std::string& layer) const {
     return path_ / fmt::format("{}{}.h5", duality_prefix, layer);
   }
+  /// What is finished of the curvature's summary.
+  std::filesystem::path summary_checkpoint() const { return path_ / "summary.h5"; }
   /// The state of an eigensolve under way.
   std::filesystem::path solve_checkpoint() const { return path_ / "eigensolve.h5"; }
 
