@@ -72,6 +72,8 @@ class Spectrum(Node):
     reason = _attribute("reason", "Why the solver ended.")
     matvecs = _attribute("matvecs", "Products of the matrix with a vector.")
     check_matvecs = _attribute("check_matvecs", "Of these, those that sought missed copies.")
+    matvecs_single = _attribute("matvecs_single", "Of all, those in single precision.")
+    matvecs_double = _attribute("matvecs_double", "Of all, those in double precision.")
     second_matvecs = _attribute("second_matvecs", "Of these, those of the second start's solve.")
     samples_pruned = _attribute("samples_pruned", "Samples left out of the solve.", True)
     prune_bound = _attribute("prune_bound", "Bound on the norm of what they add.", True)

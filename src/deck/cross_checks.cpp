@@ -117,6 +117,7 @@ class CrossCheck {
     check_enough("spectrum.trace_products", spectrum.trace_products, 6, "products");
     check_enough("spectrum.diagonal_products", spectrum.diagonal_products, 2, "products, for error bars");
     check_pruning();
+    check_tolerance();
     if (!sound("spectrum.block") || !names_known()) return;
     const auto& block = spectrum.block;
     if (block.empty()) complain("spectrum.block", "must name at least one layer");
@@ -137,6 +138,20 @@ class CrossCheck {
   void check_enough(const char* path, Index value, Index least, const char* what) {
     if (sound(path) && value > 0 && value < least)
       complain(path, fmt::format("must be 0 or at least {} {}, found {}", least, what, value));
+  }
+
+  /// Residuals are no smaller than a product's rounding, about ten units of the last place.
+  void check_tolerance() {
+    const auto& spectrum = *config_.spectrum;
+    const bool single = config_.numerics.precision == Precision::single;
+    const double possible = single ? 1e-6 : 1e-14;
+    if (!sound("spectrum.tolerance", "numerics.precision") || spectrum.which == Which::all ||
+        spectrum.tolerance >= possible)
+      return;
+    complain("spectrum.tolerance",
+             fmt::format("is {:g}, below what products in {} precision can give: {:g}{}", spectrum.tolerance,
+                         single ? "single" : "double", possible,
+                         single ? "; numerics.precision = \"mixed\" or \"double\" can give 1e-14" : ""));
   }
 
   void check_pruning() {

@@ -142,9 +142,11 @@ Table<Spectrum> spectrum_keys() {
                 "are an error, exit status 4.",
             .limits = at_least(1),
             .unit = "eigenpairs"})
-      .key("tolerance", &Spectrum::tolerance,
-           {.help = "Largest residual |H v - lambda v| of an eigenpair, relative to the norm |H|.",
-            .limits = above(0)})
+      .key(
+          "tolerance", &Spectrum::tolerance,
+          {.help = "Largest residual |H v - lambda v| of an eigenpair, relative to the norm |H|. Products in "
+                   "single precision allow 1e-6, in double and mixed 1e-14.",
+           .limits = above(0)})
       .key("density_probes", &Spectrum::density_probes,
            {.help =
                 "Random vectors behind the density of the eigenvalues (stochastic Lanczos quadrature); "

@@ -46,17 +46,16 @@ Index block_width(Index size) {
 
 Residuals fresh_residuals(const LinearOperator& op, ConstMultiVector vectors, Matrix<double>* rest) {
   const Index width = std::min(block_width(op.range().size()), vectors.rows);
-  Matrix<double> products(width, vectors.cols);
-  if (rest) *rest = Matrix<double>(vectors.rows, vectors.cols);
+  Matrix<double> products(rest ? vectors.rows : width, vectors.cols);
   Residuals result;
   for (Index first = 0; first < vectors.rows; first += width) {
     const Index count = std::min(width, vectors.rows - first);
     const auto block = vectors.rows_from(first, count);
-    op.apply(block, products.top(count));
-    append_residuals(op.comm(), block, products.top(count), result);
-    for (Index j = 0; rest && j < count; ++j)
-      std::ranges::copy(products.row(j), rest->row(first + j).begin());
+    const auto images = products.view().rows_from(rest ? first : 0, count);
+    op.apply(block, images);
+    append_residuals(op.comm(), block, images, result);
   }
+  if (rest) *rest = std::move(products);
   return result;
 }
 

@@ -20,45 +20,145 @@ namespace {
 struct Candidates {
   Matrix<double> vectors;
   Index upper = 0;
-  std::optional<Residuals> residuals;  ///< of fresh products, where there were some already
+  Residuals residuals;    ///< of fresh products
+  double distance = 0.0;  ///< of the operator they were sought with, from the one asked for
 };
 
 Candidates solve_densely(const LinearOperator& op, const Options& options, Spectrum& spectrum) {
+  const StandIn* lower = options.take_last_stand_in ? &options.stand_ins.back() : nullptr;
   if (!options.assemble) spectrum.matvecs = op.range().size();
-  auto dense = options.assemble ? options.assemble() : assemble(op);
-  auto pairs = complete_spectrum(op.comm(), op.range(), std::move(dense), options.rounding);
+  if (lower) spectrum.single_matvecs = spectrum.matvecs;
+  auto dense = options.assemble ? options.assemble() : assemble(lower ? *lower->op : op);
+  auto pairs =
+      complete_spectrum(op.comm(), op.range(), std::move(dense), lower ? lower->rounding : options.rounding);
   spectrum.reason = "dense";
-  return {.vectors = std::move(pairs.vectors), .upper = std::ssize(pairs.values)};
+  spectrum.matvecs += std::ssize(pairs.values);
+  auto residuals = fresh_residuals(op, pairs.vectors.view());
+  return {.vectors = std::move(pairs.vectors),
+          .upper = std::ssize(pairs.values),
+          .residuals = std::move(residuals)};
+}
+
+petsc::EigenOptions eigen_options(const Options& options) {
+  return {.which = options.which,
+          .count = options.count,
+          .tolerance = options.tolerance,
+          .seed = options.seed,
+          .block = options.block,
+          .max_products = options.max_products,
+          .monitor = options.monitor};
+}
+
+/// Says where the solve with one of the operators stands, `spectrum` what was before it.
+std::function<void(const petsc::EigenState&, bool)> reporter(const Options& options, Index number,
+                                                             const Spectrum& spectrum) {
+  if (!options.on_restart) return nullptr;
+  return [&options, stage = Stage{.number = number,
+                                  .matvecs = spectrum.matvecs,
+                                  .single_matvecs = spectrum.single_matvecs,
+                                  .check_matvecs = spectrum.check_matvecs,
+                                  .pruned_matvecs = spectrum.pruned_matvecs}](
+             const petsc::EigenState& state, bool stopping) { options.on_restart(stage, state, stopping); };
+}
+
+/// A solve as one that goes on from it would find it: over.
+petsc::EigenState finished(ConstMultiVector vectors, Index upper, Index products, Index check_products,
+                           double norm_estimate, const std::string& reason) {
+  petsc::EigenState state{.phase = petsc::EigenState::Phase::done,
+                          .products = products,
+                          .check_products = check_products,
+                          .norm_estimate = norm_estimate,
+                          .reason = reason};
+  for (Index n = 0; n < vectors.rows; ++n) {
+    const auto entries = vectors.row(n);
+    petsc::RitzPair pair{.vector = {entries.begin(), entries.end()}};
+    if (n < upper)
+      state.upper.push_back(std::move(pair));
+    else
+      state.lowest.insert(state.lowest.begin(), std::move(pair));
+  }
+  return state;
+}
+
+/// Products by one of the stand-ins, in the counts.
+void count_products(const StandIn& stand_in, const Options& options, Index products, Spectrum& spectrum) {
+  if (stand_in.of_fewer_samples) {
+    spectrum.pruned_matvecs += products;
+    return;
+  }
+  spectrum.matvecs += products;
+  if (stand_in.rounding > options.rounding) spectrum.single_matvecs += products;
+}
+
+/// Pairs by one of the stand-ins; none where it does not get there.
+std::optional<Candidates> solve_by(const StandIn& stand_in, const LinearOperator& op, const Options& options,
+                                   Index number, Spectrum& spectrum) {
+  const bool last = number + 1 == std::ssize(options.stand_ins);
+  StandInOptions rounds{.solve = eigen_options(options),
+                        .rounding = stand_in.rounding,
+                        .near = stand_in.distance == 0,
+                        .as_they_are = last && options.take_last_stand_in};
+  rounds.solve.on_restart = reporter(options, number, spectrum);
+  rounds.interrupted = [&](const StandInSolve& solve) {
+    spectrum.matvecs += solve.products;
+    const auto report = reporter(options, number, spectrum);
+    const petsc::Eigenpairs& pairs = solve.pairs;
+    if (report)
+      report(finished(pairs.vectors.view(), pairs.upper, solve.stand_in_products, pairs.check_products,
+                      pairs.norm_estimate, pairs.reason),
+             true);
+  };
+  const bool continued = number == options.from.stage.number;
+  StandInSolve found =
+      solve_by_stand_in(op, *stand_in.op, rounds, continued ? options.from.state : petsc::EigenState{});
+  spectrum.matvecs += found.products;
+  count_products(stand_in, options, found.stand_in_products, spectrum);
+  if (!stand_in.of_fewer_samples) spectrum.check_matvecs += found.pairs.check_products;
+  if (!found.settled && !rounds.as_they_are) return std::nullopt;
+  spectrum.norm_estimate = found.pairs.norm_estimate;
+  spectrum.reason = found.pairs.reason;
+  Candidates candidates{.vectors = std::move(found.pairs.vectors),
+                        .upper = found.pairs.upper,
+                        .residuals = std::move(found.residuals),
+                        .distance = stand_in.distance};
+  // A lower precision moves eigenvalues by its rounding, for which certificate.hpp has this measure.
+  if (stand_in.rounding > options.rounding)
+    candidates.distance += 50 * stand_in.rounding * spectrum.norm_estimate;
+  return candidates;
 }
 
 Candidates solve_iteratively(const LinearOperator& op, const Options& options, Spectrum& spectrum) {
-  const petsc::EigenOptions eigen_options{.which = options.which,
-                                          .count = options.count,
-                                          .tolerance = options.tolerance,
-                                          .seed = options.seed,
-                                          .block = options.block,
-                                          .max_products = options.max_products,
-                                          .monitor = options.monitor};
-  if (options.stand_in && options.from.products == 0) {
-    StandInSolve found = solve_by_stand_in(op, *options.stand_in, eigen_options);
-    spectrum.stand_in_matvecs = found.stand_in_products;
-    spectrum.matvecs = found.products;
-    if (found.settled) {
-      spectrum.norm_estimate = found.pairs.norm_estimate;
-      spectrum.reason = found.pairs.reason;
-      return {.vectors = std::move(found.pairs.vectors),
-              .upper = found.pairs.upper,
-              .residuals = std::move(found.residuals)};
-    }
-  }
-  petsc::EigenOptions resumable = eigen_options;
-  resumable.on_restart = options.on_restart;
-  auto pairs = petsc::solve_ends(op, resumable, options.from);
+  spectrum.matvecs = options.from.stage.matvecs;
+  spectrum.single_matvecs = options.from.stage.single_matvecs;
+  spectrum.check_matvecs = options.from.stage.check_matvecs;
+  spectrum.pruned_matvecs = options.from.stage.pruned_matvecs;
+  const Index stand_ins = std::ssize(options.stand_ins);
+  for (Index number = options.from.stage.number; number < stand_ins; ++number)
+    if (auto found =
+            solve_by(options.stand_ins[static_cast<std::size_t>(number)], op, options, number, spectrum))
+      return *std::move(found);
+
+  petsc::EigenOptions resumable = eigen_options(options);
+  resumable.on_restart = reporter(options, stand_ins, spectrum);
+  const bool continued = options.from.stage.number == stand_ins;
+  auto pairs = petsc::solve_ends(op, resumable, continued ? options.from.state : petsc::EigenState{});
   spectrum.matvecs += pairs.solve_products + pairs.check_products;
-  spectrum.check_matvecs = pairs.check_products;
+  spectrum.check_matvecs += pairs.check_products;
   spectrum.norm_estimate = pairs.norm_estimate;
   spectrum.reason = pairs.reason;
-  return {.vectors = std::move(pairs.vectors), .upper = pairs.upper};
+  Candidates candidates{.vectors = std::move(pairs.vectors), .upper = pairs.upper};
+  try {
+    candidates.residuals = fresh_residuals(op, candidates.vectors.view());
+  } catch (const Interrupted&) {
+    if (resumable.on_restart)
+      resumable.on_restart(
+          finished(candidates.vectors.view(), candidates.upper, pairs.solve_products + pairs.check_products,
+                   pairs.check_products, pairs.norm_estimate, pairs.reason),
+          true);
+    throw;
+  }
+  spectrum.matvecs += candidates.vectors.rows();
+  return candidates;
 }
 
 template <class T>
@@ -81,11 +181,8 @@ void keep_rows(Matrix<double>& all, const std::vector<std::size_t>& positions) {
 
 /// Values, residuals and bounds of all candidates, in descending order of the Rayleigh quotients: these may
 /// differ from the solver's order where values are equal to rounding.
-void certify(const LinearOperator& op, const Options& options, Candidates& candidates, Spectrum& spectrum) {
-  const bool known = candidates.residuals.has_value();
-  auto [values, residuals] =
-      known ? *std::move(candidates.residuals) : fresh_residuals(op, candidates.vectors.view());
-  if (!known) spectrum.matvecs += std::ssize(values);
+void certify(const Options& options, Candidates& candidates, Spectrum& spectrum) {
+  auto [values, residuals] = std::move(candidates.residuals);
   std::vector<std::size_t> order(values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::stable_sort(order, std::greater<>(), [&](std::size_t at) { return values[at]; });
@@ -95,42 +192,12 @@ void certify(const LinearOperator& op, const Options& options, Candidates& candi
 
   for (double value : values) spectrum.norm_estimate = std::max(spectrum.norm_estimate, std::abs(value));
   auto bounds = error_bounds(values, residuals, candidates.upper, spectrum.size, spectrum.norm_estimate,
-                             options.rounding, known ? options.stand_in_distance : 0.0);
+                             options.rounding, candidates.distance);
   spectrum.values = std::move(values);
   spectrum.residuals = std::move(residuals);
   spectrum.value_bounds = std::move(bounds.value_bounds);
   spectrum.angle_bounds = std::move(bounds.angle_bounds);
   spectrum.clusters = std::move(bounds.clusters);
-}
-
-/// The solve as one that goes on from it would find it: over.
-petsc::EigenState finished(const Candidates& candidates, const Spectrum& spectrum) {
-  petsc::EigenState state{.phase = petsc::EigenState::Phase::done,
-                          .products = spectrum.matvecs,
-                          .check_products = spectrum.check_matvecs,
-                          .norm_estimate = spectrum.norm_estimate,
-                          .reason = spectrum.reason};
-  for (Index n = 0; n < candidates.vectors.rows(); ++n) {
-    const auto entries = candidates.vectors.row(n);
-    petsc::RitzPair pair{.vector = {entries.begin(), entries.end()}};
-    if (n < candidates.upper)
-      state.upper.push_back(std::move(pair));
-    else
-      state.lowest.insert(state.lowest.begin(), std::move(pair));
-  }
-  return state;
-}
-
-/// The certificate's products may be interrupted, too.
-void certify_or_keep(const LinearOperator& op, const Options& options, Candidates& candidates,
-                     Spectrum& spectrum) {
-  try {
-    certify(op, options, candidates, spectrum);
-  } catch (const Interrupted&) {
-    if (options.on_restart && options.which != Which::all)
-      options.on_restart(finished(candidates, spectrum), true);
-    throw;
-  }
 }
 
 /// Leaves the pairs asked for; the guards have done their service.
@@ -169,17 +236,16 @@ void doubt(Spectrum& spectrum, const std::string& why) {
 /// Looks for the same pairs from start vectors of its own. Where the two differ by more than what both leave
 /// open, one of them has missed a pair.
 void compare_second_start(const LinearOperator& op, const Options& options, Spectrum& spectrum) {
-  const auto again = petsc::solve_ends(op, {.which = options.which,
-                                            .count = options.count,
-                                            .tolerance = options.tolerance,
-                                            .seed = options.seed,
-                                            .start = 16384,
-                                            .block = options.block,
-                                            .max_products = options.max_products,
-                                            .monitor = options.monitor});
+  const StandIn whole{.op = &op, .distance = 0.0, .rounding = options.rounding};
+  const auto& stand_ins = options.stand_ins;
+  const StandIn& with = stand_ins.empty() || stand_ins.back().of_fewer_samples ? whole : stand_ins.back();
+  petsc::EigenOptions from_elsewhere = eigen_options(options);
+  from_elsewhere.start = 16384;
+  from_elsewhere.tolerance = std::max(options.tolerance, with.rounding);
+  const auto again = petsc::solve_ends(*with.op, from_elsewhere);
   spectrum.second_matvecs = again.solve_products + again.check_products;
-  spectrum.matvecs += spectrum.second_matvecs;
-  const double open = (options.tolerance + 50 * options.rounding) * spectrum.norm_estimate;
+  count_products(with, options, spectrum.second_matvecs, spectrum);
+  const double open = (from_elsewhere.tolerance + 50 * with.rounding) * spectrum.norm_estimate;
   const Index lower = spectrum.converged() - spectrum.upper;
   for (Index n = 0; n < spectrum.converged(); ++n) {
     const double first = spectrum.values[static_cast<std::size_t>(n)];
@@ -227,7 +293,7 @@ Spectrum compute(const LinearOperator& op, const Options& options) {
 
   Candidates candidates = options.which == Which::all ? solve_densely(op, options, spectrum)
                                                       : solve_iteratively(op, options, spectrum);
-  certify_or_keep(op, options, candidates, spectrum);
+  certify(options, candidates, spectrum);
   drop_guards(options, candidates, spectrum);
   fix_signs(op.comm(), op.range(), spectrum.vectors.view());
   spectrum.orthogonality_defect = orthogonality_defect(op.comm(), spectrum.vectors.view());

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
+#include <limits>
 #include <utility>
 
 #include "dualscape/base/blas.hpp"
+#include "dualscape/base/error.hpp"
+#include "dualscape/base/memory.hpp"
+#include "dualscape/spectrum/refine.hpp"
 
 namespace dualscape::spectrum {
 namespace {
@@ -60,37 +63,94 @@ void Corrected::apply(ConstMultiVector in, MultiVector out) const {
   gemm<double>(Op::none, Op::none, 1.0, errors, vectors_.view(), 1.0, out);
 }
 
-StandInSolve solve_by_stand_in(const LinearOperator& op, const LinearOperator& stand_in,
-                               const petsc::EigenOptions& options) {
-  constexpr int rounds = 8;
-  petsc::EigenOptions with_stand_in = options;
-  // The other half is for what the stand-in is off by.
-  with_stand_in.tolerance = 0.5 * options.tolerance;
-  StandInSolve solve;
-  std::optional<Corrected> corrected;
-  double last = std::numeric_limits<double>::infinity();
-  for (int round = 0; round < rounds; ++round) {
-    const LinearOperator& cheap = corrected ? static_cast<const LinearOperator&>(*corrected) : stand_in;
-    solve.pairs = petsc::solve_ends(cheap, with_stand_in);
-    solve.stand_in_products += solve.pairs.solve_products + solve.pairs.check_products;
-    if (solve.pairs.reason != "converged") return solve;
+namespace {
 
-    Matrix<double> rest;
-    solve.residuals = fresh_residuals(op, solve.pairs.vectors.view(), &rest);
-    solve.products += solve.pairs.vectors.rows();
-    double norm = 0;
-    for (const double value : solve.residuals.values) norm = std::max(norm, std::abs(value));
-    norm = std::max(norm, solve.pairs.norm_estimate);
-    const double worst = std::ranges::max(solve.residuals.residuals);
-    solve.settled = worst <= options.tolerance * norm;
-    if (solve.settled || !(worst <= 0.5 * last)) return solve;
-    last = worst;
-
-    auto products = products_of(solve.pairs.vectors.view(), solve.residuals, std::move(rest));
-    corrected.emplace(stand_in, solve.pairs.vectors, std::move(products));
-    solve.stand_in_products += solve.pairs.vectors.rows();
+class Rounds {
+ public:
+  Rounds(const LinearOperator& op, const LinearOperator& stand_in, const StandInOptions& options)
+      : op_(op), stand_in_(stand_in), options_(options), again_(options.solve) {
+    const double asked = options.solve.tolerance;
+    // The rest is for what the stand-in is off by. A solve in a low precision need not go far below that.
+    const double off = options.near ? std::min(0.5 * asked, noise()) : 0.5 * asked;
+    again_.tolerance = std::max(asked - off, options.rounding / 32);
   }
-  return solve;
+
+  StandInSolve run(petsc::EigenState from) {
+    count(petsc::solve_ends(stand_in_, again_, std::move(from)));
+    again_.on_restart = nullptr;
+    // Products in a higher precision want larger pieces than the solve has left.
+    release_freed_memory();
+    try {
+      while (good_so_far() && !over()) improve();
+    } catch (const Interrupted&) {
+      if (options_.interrupted) options_.interrupted(solve_);
+      throw;
+    }
+    return std::move(solve_);
+  }
+
+ private:
+  /// Of residuals, relative to |A|, that the rounding of a product with the stand-in may leave.
+  double noise() const { return 16 * options_.rounding; }
+
+  void count(petsc::Eigenpairs found) {
+    solve_.stand_in_products += found.solve_products + found.check_products;
+    solve_.pairs = std::move(found);
+  }
+  bool good_so_far() const { return solve_.pairs.reason == "converged" || options_.as_they_are; }
+
+  /// The largest residual of a pair asked for; guards may have larger ones.
+  double worst() const {
+    const Index found = std::ssize(solve_.residuals.values);
+    const Index upper = solve_.pairs.upper;
+    const Index count = options_.solve.count;
+    double worst = 0;
+    for (Index n = 0; n < found; ++n)
+      if (n < std::min(count, upper) || n >= found - std::min(count, found - upper))
+        worst = std::max(worst, solve_.residuals.residuals[static_cast<std::size_t>(n)]);
+    return worst;
+  }
+
+  /// Products with the operator tell whether there is an end to it.
+  bool over() {
+    const auto vectors = solve_.pairs.vectors.view();
+    solve_.residuals = fresh_residuals(op_, vectors, options_.as_they_are ? nullptr : &rest_);
+    solve_.products += vectors.rows;
+    norm_ = solve_.pairs.norm_estimate;
+    for (const double value : solve_.residuals.values) norm_ = std::max(norm_, std::abs(value));
+    solve_.settled = worst() <= options_.solve.tolerance * norm_;
+    if (solve_.settled || options_.as_they_are || !(worst() <= 0.5 * last_)) return true;
+    last_ = worst();
+    return false;
+  }
+
+  void improve() {
+    auto products = products_of(solve_.pairs.vectors.view(), solve_.residuals, std::move(rest_));
+    if (last_ <= noise() * norm_) {
+      const double worst = std::ranges::max(solve_.residuals.residuals);
+      refine(op_.comm(), solve_.pairs.vectors.view(), products.view(), worst);
+      return;
+    }
+    const Corrected corrected(stand_in_, solve_.pairs.vectors, std::move(products));
+    solve_.stand_in_products += solve_.pairs.vectors.rows();
+    count(petsc::solve_ends(corrected, again_));
+  }
+
+  const LinearOperator& op_;
+  const LinearOperator& stand_in_;
+  const StandInOptions& options_;
+  petsc::EigenOptions again_;
+  StandInSolve solve_;
+  Matrix<double> rest_;  ///< residual vectors
+  double norm_ = 0.0;
+  double last_ = std::numeric_limits<double>::infinity();
+};
+
+}  // namespace
+
+StandInSolve solve_by_stand_in(const LinearOperator& op, const LinearOperator& stand_in,
+                               const StandInOptions& options, petsc::EigenState from) {
+  return Rounds(op, stand_in, options).run(std::move(from));
 }
 
 }  // namespace dualscape::spectrum

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <optional>
+#include <type_traits>
 
 #include "dualscape/base/error.hpp"
 #include "dualscape/base/memory.hpp"
@@ -59,29 +61,93 @@ SamplesAt<Real> some_analysed(const Comm& comm, const data::SampleSet& set, cons
   };
 }
 
-/// Solves with the samples that matter, as far as that goes. `budget`: bytes left to their activities.
+/// A curvature operator whose buffers are there for the length of a product: for few products, of blocks,
+/// beside a solve that needs the memory.
+class Momentary final : public LinearOperator {
+ public:
+  Momentary(Curvature kind, const nn::Linearisation<double>& linearisation, const nn::BlockLayout& block)
+      : kind_(kind), linearisation_(linearisation), block_(block) {}
+  const Comm& comm() const override { return linearisation_.comm(); }
+  Partition range() const override { return Partition(block_.size, comm().size()); }
+  void apply(ConstMultiVector in, MultiVector out) const override {
+    operators::make_curvature<double>(kind_, linearisation_, block_)->apply(in, out);
+  }
+
+ private:
+  Curvature kind_;
+  const nn::Linearisation<double>& linearisation_;
+  const nn::BlockLayout& block_;
+};
+
+/// The operators of a search for eigenpairs: that of the deck in double precision, and what stands in for it.
 template <class Real>
-spectrum::Spectrum find_pruned(const nn::Linearisation<Real>& linearisation, const LinearOperator& curvature,
-                               const nn::BlockLayout& block, const std::vector<double>& parameters,
-                               const data::Dataset& data, const deck::Config& config, std::uint64_t budget,
-                               spectrum::Options options, Log& log) {
-  const Comm& comm = linearisation.comm();
-  const auto start = std::chrono::steady_clock::now();
-  const PrunedCurvature<Real> pruned(config.spectrum->curvature, linearisation, block,
-                                     some_analysed<Real>(comm, data.train, config), config.spectrum->prune,
-                                     config.seed, parameters, budget);
-  const std::chrono::duration<double> preparation = std::chrono::steady_clock::now() - start;
-  log.info("spectrum: {} of {} samples are left out of the solve, |difference| <= {:.2e}; chosen in {:.2f} s",
-           pruned.dropped(), linearisation.lanes().samples(), pruned.bound(), preparation.count());
-  options.stand_in = &pruned.op();
-  options.stand_in_distance = pruned.bound();
-  spectrum::Spectrum found = spectrum::compute(curvature, options);
-  found.seconds += comm.broadcast_value(preparation.count());
-  found.pruning = {.samples = pruned.dropped(),
-                   .bound = pruned.bound(),
-                   .matvecs = found.stand_in_matvecs + pruned.estimate_products()};
-  return found;
-}
+class Operators {
+ public:
+  Operators(const Comm& comm, const nn::Network& network, const std::vector<double>& parameters,
+            const data::Dataset& data, const deck::Config& config, std::optional<std::uint64_t> cache_bytes)
+      : config_(config),
+        block_(operators::select_block(network, config.spectrum->block)),
+        linearisation_(comm, network, parameters, analysed<Real>(comm, data.train, config),
+                       {.tile = config.numerics.tile, .cache_bytes = cache_bytes}),
+        fast_(operators::make_curvature<Real>(config.spectrum->curvature, linearisation_, block_)) {
+    if constexpr (std::is_same_v<Real, float>) {
+      // Products of blocks share what is not kept.
+      exactly_.emplace(comm, network, parameters, analysed<double>(comm, data.train, config),
+                       nn::Linearisation<double>::Options{.tile = config.numerics.tile, .cache_bytes = 0});
+      exact_.emplace(config.spectrum->curvature, *exactly_, block_);
+    }
+  }
+
+  const nn::Linearisation<Real>& linearisation() const { return linearisation_; }
+  const nn::BlockLayout& block() const { return block_; }
+  const LinearOperator& asked() const {
+    return exact_ ? static_cast<const LinearOperator&>(*exact_) : *fast_;
+  }
+
+  /// Leaves out samples. `budget`: bytes left to the activities of the others.
+  void prune(const data::Dataset& data, const std::vector<double>& parameters, std::uint64_t budget,
+             Log& log) {
+    const auto start = std::chrono::steady_clock::now();
+    pruned_.emplace(config_.spectrum->curvature, linearisation_, block_,
+                    some_analysed<Real>(linearisation_.comm(), data.train, config_), config_.spectrum->prune,
+                    config_.seed, parameters, budget);
+    const std::chrono::duration<double> preparation = std::chrono::steady_clock::now() - start;
+    seconds_ = linearisation_.comm().broadcast_value(preparation.count());
+    log.info(
+        "spectrum: {} of {} samples are left out of the solve, |difference| <= {:.2e}; chosen in {:.2f} s",
+        pruned_->dropped(), linearisation_.lanes().samples(), pruned_->bound(), seconds_);
+  }
+
+  void stand_in(spectrum::Options& options) const {
+    constexpr double rounding = std::numeric_limits<Real>::epsilon();
+    if (pruned_)
+      options.stand_ins.push_back({.op = &pruned_->op(),
+                                   .distance = pruned_->bound(),
+                                   .rounding = rounding,
+                                   .of_fewer_samples = true});
+    if (!exact_) return;
+    options.stand_ins.push_back({.op = fast_.get(), .rounding = rounding});
+    options.take_last_stand_in = config_.numerics.precision == Precision::single;
+  }
+
+  void tell(spectrum::Spectrum& found) const {
+    if (!pruned_) return;
+    found.seconds += seconds_;
+    found.pruning = {.samples = pruned_->dropped(),
+                     .bound = pruned_->bound(),
+                     .matvecs = found.pruned_matvecs + pruned_->estimate_products()};
+  }
+
+ private:
+  const deck::Config& config_;
+  nn::BlockLayout block_;
+  nn::Linearisation<Real> linearisation_;
+  std::unique_ptr<LinearOperator> fast_;
+  std::optional<nn::Linearisation<double>> exactly_;  ///< where Real is not double
+  std::optional<Momentary> exact_;
+  std::optional<PrunedCurvature<Real>> pruned_;
+  double seconds_ = 0.0;  ///< of the choice of samples
+};
 
 template <class Real>
 spectrum::Spectrum find_spectrum_in(const Comm& comm, const nn::Network& network,
@@ -95,38 +161,34 @@ spectrum::Spectrum find_spectrum_in(const Comm& comm, const nn::Network& network
   operators::MemoryPlan plan = memory_of(work, asked, comm.rank(), comm.size());
   plan.process = held_already(work, comm.rank(), comm.size());
   log.detail("memory planned for the products and the solve on rank 0: " + describe(plan));
-  const nn::Linearisation<Real> linearisation(
-      comm, network, parameters, analysed<Real>(comm, data.train, config),
-      {.tile = config.numerics.tile, .cache_bytes = work.cache_bytes});
-  log.detail(fmt::format("activities kept on rank 0: {:.1f} MiB{}",
-                         static_cast<double>(linearisation.cached_bytes()) / (1 << 20),
-                         linearisation.fully_cached() ? "" : ", the rest is computed anew for each product"));
-  const auto curvature = operators::make_curvature<Real>(asked.curvature, linearisation, block);
+  Operators<Real> ops(comm, network, parameters, data, config, work.cache_bytes);
+  const std::uint64_t cached = ops.linearisation().cached_bytes();
+  log.detail(
+      fmt::format("activities kept on rank 0: {:.1f} MiB{}", static_cast<double>(cached) / (1 << 20),
+                  ops.linearisation().fully_cached() ? "" : ", the rest is computed anew for each product"));
 
   Progress progress(log, "eigenpairs", "products", 0);
   spectrum::Options options = solver_options(config);
-  options.rounding = std::numeric_limits<Real>::epsilon();
   options.monitor = [&](Index products, Index converged) {
     progress.update(static_cast<double>(products), fmt::format("{} converged", converged));
   };
-  options.from = continuation.from.state;
+  options.from = continuation.from.point;
   if (continuation.on_restart)
-    options.on_restart = [&](const petsc::EigenState& state, bool stopping) {
-      continuation.on_restart(curvature->range(), state, stopping);
+    options.on_restart = [&](const spectrum::Stage& stage, const petsc::EigenState& state, bool stopping) {
+      continuation.on_restart(ops.asked().range(), stage, state, stopping);
     };
   const Index layer = single_layer(network, block);
   if (asked.which == Which::all && asked.curvature == Curvature::hessian && layer >= 0 &&
       network.layer(layer).kind == LayerKind::dense)
     options.assemble = [&, layer] {
       const bool bias = block.bias_offset[static_cast<std::size_t>(layer)] != nn::BlockLayout::absent;
-      return operators::assemble_layer_hessian(linearisation, layer, bias);
+      return operators::assemble_layer_hessian(ops.linearisation(), layer, bias);
     };
-  spectrum::Spectrum found =
-      asked.prune > 0
-          ? find_pruned(linearisation, *curvature, block, parameters, data, config,
-                        *work.cache_bytes - std::min(*work.cache_bytes, linearisation.cached_bytes()),
-                        options, log)
-          : spectrum::compute(*curvature, options);
+  if (asked.prune > 0)
+    ops.prune(data, parameters, *work.cache_bytes - std::min(*work.cache_bytes, cached), log);
+  ops.stand_in(options);
+  spectrum::Spectrum found = spectrum::compute(ops.asked(), options);
+  ops.tell(found);
   found.planned_bytes = comm.max(plan.total());
   found.peak_bytes = comm.max(peak_memory());
   return found;
@@ -237,9 +299,9 @@ Losses measure_losses(const Comm& comm, const nn::Network& network, const std::v
 spectrum::Spectrum find_spectrum(const Comm& comm, const nn::Network& network,
                                  const std::vector<double>& parameters, const data::Dataset& data,
                                  const deck::Config& config, Log& log, const Continuation& continuation) {
-  return config.numerics.precision == Precision::double_
-             ? find_spectrum_in<double>(comm, network, parameters, data, config, log, continuation)
-             : find_spectrum_in<float>(comm, network, parameters, data, config, log, continuation);
+  return solves_in_single(config)
+             ? find_spectrum_in<float>(comm, network, parameters, data, config, log, continuation)
+             : find_spectrum_in<double>(comm, network, parameters, data, config, log, continuation);
 }
 
 std::string fingerprint(const Comm& comm, const data::Dataset& data, const deck::Config& config,

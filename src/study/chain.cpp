@@ -154,9 +154,9 @@ class Chain {
   }
 
   void train(const nn::Network& network, const data::Dataset& data, Result& result) {
-    train::State state = config_.numerics.precision == Precision::double_
-                             ? trained<double>(network, data, std::move(result.parameters))
-                             : trained<float>(network, data, std::move(result.parameters));
+    train::State state = config_.numerics.precision == Precision::single
+                             ? trained<float>(network, data, std::move(result.parameters))
+                             : trained<double>(network, data, std::move(result.parameters));
     result.parameters = std::move(state.parameters);
     result.history = std::move(state.history);
   }
@@ -276,15 +276,16 @@ class Chain {
     if (config_.spectrum->which == Which::all) return continuation;
     if (usable(folder_.solve_checkpoint(), mark)) {
       continuation.from = read_solve(comm_, network, config_, folder_.solve_checkpoint());
-      const petsc::EigenState& state = continuation.from.state;
-      log_.info("spectrum: resumed after {} products, {} pairs found", state.products,
+      const petsc::EigenState& state = continuation.from.point.state;
+      log_.info("spectrum: resumed after {} products, {} pairs found",
+                continuation.from.point.stage.matvecs + state.products,
                 state.upper.size() + state.lowest.size());
     }
     continuation.on_restart = [this, mark, pace = Pace(comm_, config_.numerics.checkpoint_seconds)](
-                                  const Partition& partition, const petsc::EigenState& state,
-                                  bool stopping) mutable {
+                                  const Partition& partition, const spectrum::Stage& stage,
+                                  const petsc::EigenState& state, bool stopping) mutable {
       if (!stopping && !pace.due()) return;
-      write_solve(comm_, folder_.solve_checkpoint(), partition, state, mark);
+      write_solve(comm_, folder_.solve_checkpoint(), partition, stage, state, mark);
       pace.written();
     };
     return continuation;

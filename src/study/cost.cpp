@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "dualscape/base/memory.hpp"
 #include "dualscape/data/shard.hpp"
 #include "dualscape/operators/block.hpp"
 #include "dualscape/spectrum/certificate.hpp"
+#include "samples.hpp"
 
 namespace dualscape::study {
 namespace {
@@ -50,6 +52,30 @@ Index solve_vectors(Which which, Index pairs, Index size) {
   return most;
 }
 
+/// A solve in single precision and its certificate in double: each beside what the other one's network and
+/// operator keep, which in double is no more than the weights and the tile that activities are made in.
+std::pair<MemoryPlan, MemoryPlan> beside_double(Work solve, Work certificate, int rank, int ranks) {
+  const auto parameters = static_cast<std::uint64_t>(solve.network.parameters());
+  certificate.number_bytes = sizeof(double);
+  certificate.cache_bytes = 0;
+  Work tile = certificate;
+  tile.vectors = 0;
+  MemoryPlan one = operators::memory_plan(solve, rank, ranks);
+  one.scratch += operators::memory_plan(tile, rank, ranks).scratch;
+  one.weights += parameters * sizeof(double);
+  MemoryPlan other = operators::memory_plan(certificate, rank, ranks);
+  other.cache += one.cache;
+  other.scratch += operators::memory_plan(solve, rank, ranks).scratch;
+  other.directions += one.directions;
+  other.lane_sums += one.lane_sums;
+  other.weights += parameters * solve.number_bytes;
+  return {one, other};
+}
+
+MemoryPlan larger(const std::pair<MemoryPlan, MemoryPlan>& plans) {
+  return plans.first.total() >= plans.second.total() ? plans.first : plans.second;
+}
+
 double mib(std::uint64_t bytes) {
   return static_cast<double>(bytes) / mebibyte;
 }
@@ -67,9 +93,9 @@ MemoryPlan solve_memory(const Work& work, Which which, Index count, int rank, in
   certificate.vectors = std::min(spectrum::block_width(size), ends * pairs);
   // The pairs, and the products with a block of them; or the pairs once more, in the order of their values.
   certificate.basis = 2 * ends * pairs;
-  const MemoryPlan one = operators::memory_plan(solve, rank, ranks);
-  const MemoryPlan other = operators::memory_plan(certificate, rank, ranks);
-  return one.total() >= other.total() ? one : other;
+  if (work.number_bytes < sizeof(double)) return larger(beside_double(solve, certificate, rank, ranks));
+  return larger(
+      {operators::memory_plan(solve, rank, ranks), operators::memory_plan(certificate, rank, ranks)});
 }
 
 Work planned_work(const nn::Network& network, const nn::BlockLayout& block, const data::Dataset& data,
@@ -80,7 +106,7 @@ Work planned_work(const nn::Network& network, const nn::BlockLayout& block, cons
           .block = block,
           .curvature = config.spectrum->curvature,
           .lanes = Lanes(samples, lanes),
-          .number_bytes = config.numerics.precision == Precision::single ? sizeof(float) : sizeof(double),
+          .number_bytes = solves_in_single(config) ? sizeof(float) : sizeof(double),
           .input_bytes = data.train.rows.local().element() == data::Element::byte ? 1 : sizeof(double),
           .cache_bytes = config.numerics.cache,
           .tile = config.numerics.tile};

@@ -240,9 +240,9 @@ CurvatureSummary summarise_curvature(const Comm& comm, const nn::Network& networ
                                      const data::Dataset& data, const deck::Config& config, Log& log,
                                      SummaryStore store) {
   if (!wants_summary(config)) return {};
-  return config.numerics.precision == Precision::double_
-             ? summarise<double>(comm, network, parameters, pairs, data, config, log, std::move(store))
-             : summarise<float>(comm, network, parameters, pairs, data, config, log, std::move(store));
+  return config.numerics.precision == Precision::single
+             ? summarise<float>(comm, network, parameters, pairs, data, config, log, std::move(store))
+             : summarise<double>(comm, network, parameters, pairs, data, config, log, std::move(store));
 }
 
 void add_summary(h5::OutputFile& file, const Comm& comm, const std::string& group,

@@ -96,11 +96,8 @@ bool certify_sharp(const Comm& comm, const LayerDuality& result, const duality::
   return found.as_asked() && found.values.front() + found.value_bounds.front() <= last;
 }
 
-/// What rounding may add to a residual, relative to |H|, as in the certificate of the eigenpairs.
-double rounding_of(const deck::Config& config) {
-  return 50 * (config.numerics.precision == Precision::double_ ? std::numeric_limits<double>::epsilon()
-                                                               : std::numeric_limits<float>::epsilon());
-}
+/// What rounding may add to a residual, relative to |H|: as in the certificate of the eigenpairs.
+constexpr double residual_rounding = 50 * std::numeric_limits<double>::epsilon();
 
 duality::Place place_of(const nn::BlockLayout& block, Index layer, DualKind dual) {
   const auto at = static_cast<std::size_t>(layer);
@@ -140,7 +137,7 @@ std::vector<LayerDuality> decompose_gap(const Comm& comm, const nn::Network& net
                                  .clusters = spectrum.clusters,
                                  .upper = spectrum.upper,
                                  .residuals = spectrum.residuals,
-                                 .value_rounding = rounding_of(config) * spectrum.norm_estimate};
+                                 .value_rounding = residual_rounding * spectrum.norm_estimate};
   const duality::DecompositionOptions options{.sharp = config.duality->sharp,
                                               .sharp_by = config.duality->sharp_by,
                                               .sharp_share = config.duality->sharp_share,

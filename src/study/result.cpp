@@ -58,8 +58,11 @@ std::vector<std::span<const double>> rows_of(ConstMultiVector vectors) {
   return rows;
 }
 
-/// What only the solve of a curvature's own spectrum has: a second start, a plan of its memory.
+/// What only the solve of a curvature's own spectrum has: two precisions, a second start, a plan of its
+/// memory.
 void add_solve(h5::OutputFile& file, const std::string& group, const spectrum::Spectrum& s) {
+  file.attribute(group, "matvecs_single", s.single_matvecs);
+  file.attribute(group, "matvecs_double", s.matvecs - s.single_matvecs);
   file.attribute(group, "second_matvecs", s.second_matvecs);
   file.attribute(group, "planned_bytes", static_cast<Index>(s.planned_bytes));
   file.attribute(group, "peak_bytes", static_cast<Index>(s.peak_bytes));
@@ -193,6 +196,7 @@ spectrum::Spectrum read_spectrum(const Comm& comm, const std::filesystem::path& 
     s.reason = file.attribute_text(group, "reason");
     s.requested = file.attribute_integer(group, "requested");
     s.matvecs = file.attribute_integer(group, "matvecs");
+    s.single_matvecs = file.attribute_integer(group, "matvecs_single");
     s.check_matvecs = file.attribute_integer(group, "check_matvecs");
     s.second_matvecs = file.attribute_integer(group, "second_matvecs");
     if (file.has_attribute(group, "samples_pruned"))
@@ -211,7 +215,8 @@ spectrum::Spectrum read_spectrum(const Comm& comm, const std::filesystem::path& 
   for (auto* values : {&s.values, &s.residuals, &s.value_bounds, &s.angle_bounds}) comm.broadcast(*values);
   comm.broadcast(s.clusters);
   for (auto* text : {&which, &s.reason}) comm.broadcast(*text);
-  for (auto* count : {&s.size, &s.requested, &s.matvecs, &s.check_matvecs, &s.second_matvecs, &s.upper})
+  for (auto* count :
+       {&s.size, &s.requested, &s.matvecs, &s.single_matvecs, &s.check_matvecs, &s.second_matvecs, &s.upper})
     *count = comm.broadcast_value(*count);
   for (auto* value : {&s.seconds, &s.orthogonality_defect, &s.symmetry_defect, &s.norm_estimate})
     *value = comm.broadcast_value(*value);

@@ -10,6 +10,13 @@ inline Lanes lanes_for(Index samples, const deck::Numerics& numerics) {
   return Lanes(samples, numerics.lanes > 0 ? numerics.lanes : Lanes::automatic(samples));
 }
 
+/// Whether eigenpairs are solved for by products in single precision. A complete spectrum has no solve that
+/// another one could finish: mixed precision is double there.
+inline bool solves_in_single(const deck::Config& config) {
+  return config.numerics.precision == Precision::single ||
+         (config.numerics.precision == Precision::mixed && config.spectrum->which != Which::all);
+}
+
 /// The samples an analysis counts: with label noise, the correctly labelled ones.
 template <class Real>
 Samples<Real> analysed(const Comm& comm, const data::SampleSet& set, const deck::Config& config) {

@@ -17,13 +17,20 @@ namespace {
 
 namespace format = h5::format;
 using petsc::EigenState;
+using spectrum::SolvePoint;
+using spectrum::Stage;
 
 const std::string group = "eigensolve";
 
-/// The whole numbers of a state, by the names of their attributes.
-template <class State>
-auto numbers_of(State& state) {
-  return std::array{std::pair{"solves", &state.solves},
+/// The whole numbers of where a search stands, by the names of their attributes.
+template <class AnyStage, class State>
+auto numbers_of(AnyStage& stage, State& state) {
+  return std::array{std::pair{"operator", &stage.number},
+                    std::pair{"matvecs", &stage.matvecs},
+                    std::pair{"matvecs_single", &stage.single_matvecs},
+                    std::pair{"check_matvecs", &stage.check_matvecs},
+                    std::pair{"matvecs_pruned", &stage.pruned_matvecs},
+                    std::pair{"solves", &state.solves},
                     std::pair{"products", &state.products},
                     std::pair{"check_products", &state.check_products},
                     std::pair{"phase_began", &state.phase_began},
@@ -54,12 +61,13 @@ std::array<std::vector<double>, 2> found_numbers(const EigenState& state) {
   return numbers;
 }
 
-void read_numbers(const h5::InputFile& file, EigenState& state, std::array<std::vector<double>, 2>& found,
+void read_numbers(const h5::InputFile& file, SolvePoint& point, std::array<std::vector<double>, 2>& found,
                   Index& upper) {
+  EigenState& state = point.state;
   file.expect_filetype(format::checkpoint_filetype, format::version[0]);
   found = {file.read_doubles(group + "/found_values"), file.read_doubles(group + "/found_residuals")};
   state.restart.values = file.read_doubles(group + "/kept_values");
-  for (auto& [name, number] : numbers_of(state)) *number = file.attribute_integer(group, name);
+  for (auto& [name, number] : numbers_of(point.stage, state)) *number = file.attribute_integer(group, name);
   upper = file.attribute_integer(group, "found_upper");
   state.phase = static_cast<EigenState::Phase>(file.attribute_integer(group, "phase"));
   state.lower = file.attribute_integer(group, "lower") != 0;
@@ -68,11 +76,12 @@ void read_numbers(const h5::InputFile& file, EigenState& state, std::array<std::
   state.reason = file.attribute_text(group, "reason");
 }
 
-void share(const Comm& comm, EigenState& state, std::array<std::vector<double>, 2>& found, Index& upper) {
+void share(const Comm& comm, SolvePoint& point, std::array<std::vector<double>, 2>& found, Index& upper) {
+  EigenState& state = point.state;
   for (auto& values : found) comm.broadcast(values);
   comm.broadcast(state.restart.values);
   comm.broadcast(state.reason);
-  for (auto& [name, number] : numbers_of(state)) *number = comm.broadcast_value(*number);
+  for (auto& [name, number] : numbers_of(point.stage, state)) *number = comm.broadcast_value(*number);
   upper = comm.broadcast_value(upper);
   state.phase = comm.broadcast_value(state.phase);
   state.lower = comm.broadcast_value(state.lower);
@@ -83,7 +92,7 @@ void share(const Comm& comm, EigenState& state, std::array<std::vector<double>, 
 }  // namespace
 
 void write_solve(const Comm& comm, const std::filesystem::path& path, const Partition& partition,
-                 const EigenState& state, const std::string& fingerprint) {
+                 const Stage& stage, const EigenState& state, const std::string& fingerprint) {
   h5::OutputFile file(comm, path, format::checkpoint_filetype);
   file.attribute("/", "fingerprint", fingerprint);
   const auto found = found_numbers(state);
@@ -93,7 +102,7 @@ void write_solve(const Comm& comm, const std::filesystem::path& path, const Part
   auto vectors = vectors_of(state);
   const Index rows = std::ssize(vectors);
   file.add_rows(group + "/vectors", rows, partition.size(), gathered(comm, partition, std::move(vectors)));
-  for (const auto& [name, number] : numbers_of(state)) file.attribute(group, name, *number);
+  for (const auto& [name, number] : numbers_of(stage, state)) file.attribute(group, name, *number);
   file.attribute(group, "found_upper", std::ssize(state.upper));
   file.attribute(group, "phase", static_cast<Index>(state.phase));
   file.attribute(group, "lower", state.lower);
@@ -111,22 +120,22 @@ StoredSolve read_solve(const Comm& comm, const std::filesystem::path& path, cons
   std::optional<h5::InputFile> file;
   on_root(comm, [&] {
     file.emplace(path);
-    read_numbers(*file, stored.state, found, upper);
+    read_numbers(*file, stored.point, found, upper);
     const std::array<Index, 2> expected = {h5::any_size, partition.size()};
     file->expect_shape(group + "/vectors", expected);
     rows = file->shape(group + "/vectors")[0];
   });
-  share(comm, stored.state, found, upper);
+  share(comm, stored.point, found, upper);
   rows = comm.broadcast_value(rows);
   stored.vectors = scattered(comm, file ? &*file : nullptr, group + "/vectors", partition, rows);
   const Index pairs = std::ssize(found[0]);
   for (Index n = 0; n < pairs; ++n) {
     const auto at = static_cast<std::size_t>(n);
     const auto entries = std::as_const(stored.vectors).row(n);
-    auto& end = n < upper ? stored.state.upper : stored.state.lowest;
+    auto& end = n < upper ? stored.point.state.upper : stored.point.state.lowest;
     end.push_back({found[0][at], found[1][at], {entries.begin(), entries.end()}});
   }
-  stored.state.restart.vectors = std::as_const(stored.vectors).view().rows_from(pairs, rows - pairs);
+  stored.point.state.restart.vectors = std::as_const(stored.vectors).view().rows_from(pairs, rows - pairs);
   return stored;
 }
 

@@ -152,6 +152,7 @@ def _add_spectrum(contents: Contents, random: np.random.Generator, basis: Array,
         check_matvecs=0, upper=count, cluster_cut=False,
         samples_pruned=0, prune_bound=0.0, matvecs_pruned=0,
         planned_bytes=1 << 20, peak_bytes=50 << 20, second_matvecs=40,
+        matvecs_single=0, matvecs_double=2 * count,
         orthogonality_defect=3e-15, symmetry_defect=2e-16, norm_estimate=0.3)
 
 

@@ -223,12 +223,16 @@ def test_too_few_eigenpairs_are_written_and_told(program: Program, ranks: int) -
     assert "20 of 20 eigenpairs" in again.out
 
 
-def test_residuals_above_the_tolerance_are_told(program: Program, ranks: int) -> None:
-    write_deck(program.folder / "deck.toml", numerics={"precision": "single"}, spectrum={"tolerance": 1e-12})
-    outcome = program("run", "deck.toml", ranks=ranks)
-    assert outcome.code == 0, outcome
-    assert outcome.err.startswith("warning: the largest residual is ")
-    assert outcome.err.endswith(" |H|, above spectrum.tolerance = 1e-12\n")
+def test_a_tolerance_beyond_the_precision_is_refused(program: Program, ranks: int) -> None:
+    for precision, tolerance, said in (
+            ("single", 1e-8, "'spectrum.tolerance' is 1e-08, below what products in single precision can give: 1e-06; "
+             "numerics.precision = \"mixed\" or \"double\" can give 1e-14"),
+            ("mixed", 1e-15, "'spectrum.tolerance' is 1e-15, below what products in double precision can give: 1e-14")):
+        write_deck(program.folder / "deck.toml", numerics={"precision": precision}, spectrum={"tolerance": tolerance})
+        outcome = program("run", "deck.toml", ranks=ranks)
+        assert outcome.code == 2, outcome
+        assert said in outcome.err, outcome
+        assert not (program.folder / "out").exists()
 
 
 def test_a_basis_beyond_the_memory_is_refused(program: Program, ranks: int) -> None:

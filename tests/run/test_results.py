@@ -58,7 +58,9 @@ DECKS: dict[str, dict[str, Any]] = {
     "softmax-mse": {"network": {"loss": "softmax-mse", "activation": "softplus"},
                     "spectrum": {"which": "all"}},
     "single": {"numerics": {"precision": "single"}, "spectrum": {"which": "all"}},
-    "second-start": {"spectrum": {"second_start": True, "solver_block": 2}},
+    "mixed": {"numerics": {"precision": "mixed"}, "spectrum": {"second_start": True, "solver_block": 2}},
+    "mixed-pruned": {"numerics": {"precision": "mixed"}, "network": BIAS,
+                     "spectrum": {"block": "all", "prune": 0.05, "which": "both"}},
     "single-largest": {"numerics": {"precision": "single"}, "spectrum": {"tolerance": 1e-5}},
     "regularised": {
         "network": {"layers": [{"units": 7, "dropout": 0.2}, {"units": 6}, {"units": 3}]},
@@ -357,8 +359,8 @@ def test_what_is_certified_to_be_sharp_is_sharp_among_all_directions(program: Pr
     assert {0, 1} == set(certified)
 
 
-#: The certificate's blocks with the sums of many lanes take the most memory, or the search for missed pairs.
-PEAKS: dict[str, dict[str, Any]] = {"certificate": {}, "search": {"lanes": 1, "precision": "single"}}
+#: The certificate's blocks take the most memory: with the sums of many lanes, or in double beside a solve in single.
+PEAKS: dict[str, dict[str, Any]] = {"lanes": {}, "mixed": {"lanes": 1, "precision": "mixed"}}
 
 
 @pytest.mark.parametrize("numerics", PEAKS.values(), ids=PEAKS)

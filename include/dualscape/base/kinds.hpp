@@ -28,7 +28,7 @@ enum class Anchor { test, train };
 enum class DualKind { minimal, metric, augmented };
 enum class SharpBy { count, eigenvalue, share };
 enum class DualOperator { gap, dual_covariance, dual_moment, secant_covariance, secant_moment };
-enum class Precision { double_, single };
+enum class Precision { double_, single, mixed };
 enum class LayerKind { dense };
 enum class StudyMode { grid, zip };
 

@@ -14,6 +14,31 @@
 /// Eigenpairs with what certifies them: the spectrum stage of a run.
 namespace dualscape::spectrum {
 
+/// A cheaper operator that an iterative solve is to use in place of the one asked for, as far as it goes.
+struct StandIn {
+  const LinearOperator* op = nullptr;
+  /// A bound on the norm of the difference but for rounding: residuals tell that pairs are pairs of the
+  /// operator asked for, the bound that no others belong among them.
+  double distance = 0.0;
+  double rounding = std::numeric_limits<double>::epsilon();  ///< unit roundoff of its products
+  bool of_fewer_samples = false;  ///< its products count as Spectrum::pruned_matvecs
+};
+
+/// The operators of a search one after the other: which one is at work, and what was before it.
+struct Stage {
+  Index number = 0;   ///< of the operator at work: the stand-ins in their order, then the one asked for
+  Index matvecs = 0;  ///< products before and beside that solve, as in Spectrum
+  Index single_matvecs = 0;
+  Index check_matvecs = 0;
+  Index pruned_matvecs = 0;
+};
+
+/// Where a search for eigenpairs could go on from.
+struct SolvePoint {
+  Stage stage;
+  petsc::EigenState state;  ///< of the first solve with that operator
+};
+
 struct Options {
   Which which = Which::largest;
   Index count = 50;           ///< pairs per end; ignored for `all`
@@ -24,16 +49,16 @@ struct Options {
   bool second_start = false;  ///< solve once more from other start vectors, and compare
   Index max_products = 0;     ///< before an iterative solve gives up; 0: max(5000, 100 count)
   double rounding = std::numeric_limits<double>::epsilon();  ///< unit roundoff of the products
+  /// Tried in this order (stand_in.hpp); the operator itself where none of them gets there.
+  std::vector<StandIn> stand_ins;
+  /// The pairs of the last stand-in are taken as they are, whatever their residuals: for a solve in a
+  /// precision that is certified in a higher one. With Which::all the dense matrix is that stand-in's.
+  bool take_last_stand_in = false;
   /// An iterative solve goes on from here.
-  petsc::EigenState from;
+  SolvePoint from;
   /// Hears where an iterative solve could go on from, as petsc::solve_ends tells it; with `stopping` also
-  /// when a product of the certificate is interrupted.
-  std::function<void(const petsc::EigenState& state, bool stopping)> on_restart;
-  /// A cheaper operator that an iterative solve is to use as far as it goes (stand_in.hpp), and a bound on
-  /// the norm of the difference: residuals tell that pairs are pairs of this operator, the bound that no
-  /// others belong among them. What is interrupted of that begins anew; where `from` goes on, it is over.
-  const LinearOperator* stand_in = nullptr;
-  double stand_in_distance = 0.0;
+  /// when a product of what follows the solve is interrupted.
+  std::function<void(const Stage& stage, const petsc::EigenState& state, bool stopping)> on_restart;
   /// Hears of the progress of an iterative solve: products so far, pairs converged so far.
   std::function<void(Index products, Index converged)> monitor;
   /// A faster way to the dense matrix for `all` (size x size on rank 0, ignored elsewhere) than block
@@ -62,10 +87,11 @@ struct Spectrum {
   bool cluster_cut = false;          ///< a cluster goes on beyond the pairs asked for
   Matrix<double> vectors;            ///< m x (local entries); the largest entry of each is positive
   Index matvecs = 0;                 ///< products: solve, search for missed copies, certificate
-  Index stand_in_matvecs = 0;        ///< products with a cheaper operator in place of this one
+  Index single_matvecs = 0;          ///< of these, products with a stand-in of a lower precision
   Index check_matvecs = 0;           ///< of these, the search for missed copies
-  std::optional<Pruning> pruning;    ///< where samples were left out of the solve
   Index second_matvecs = 0;          ///< of these, products of the second start's solve
+  Index pruned_matvecs = 0;          ///< products with a stand-in of fewer samples, not in `matvecs`
+  std::optional<Pruning> pruning;    ///< where samples were left out of the solve
   double seconds = 0.0;              ///< rank 0's wall time
   std::string reason;     ///< "converged", "dense", or why there are fewer pairs than asked or doubts
   bool doubtful = false;  ///< the operator is not symmetric to rounding, or a second start disagrees

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+
 #include "dualscape/base/linear_operator.hpp"
 #include "dualscape/petsc/eigensolver.hpp"
 #include "dualscape/spectrum/certificate.hpp"
@@ -13,6 +15,9 @@
 ///
 /// which agrees with A on them. The residual of its pairs is |(1 - P) E (1 - P) v|, where |(1 - P) v| is what
 /// the last round's vectors were off by, about |E| over the gap: each round gains that factor.
+///
+/// Where B is A in a lower precision, or that without some samples, E is its rounding at the end, which no
+/// linear correction tells: refine.hpp takes over.
 namespace dualscape::spectrum {
 
 /// B' above. Takes two reductions' worth of m numbers a vector beside the product with B.
@@ -37,15 +42,27 @@ class Corrected final : public LinearOperator {
 struct StandInSolve {
   bool settled = false;     ///< every pair asked for meets the tolerance with A
   petsc::Eigenpairs pairs;  ///< the last round's
-  Residuals residuals;      ///< of these, by fresh products with A
+  Residuals residuals;      ///< of these, by fresh products with A; none where too few pairs were found
   Index products = 0;       ///< with A
   Index stand_in_products = 0;
 };
 
-/// Repeats solves with B, better each time, until the residuals with A are settled; gives up where a round
-/// gains less than a factor of two or finds too few pairs. `options`: of a solve with A. Throws what
-/// solve_ends throws. @note Collective
+/// Which pairs are to be settled, and how far.
+struct StandInOptions {
+  petsc::EigenOptions solve;  ///< of a solve with A
+  double rounding = 0.0;      ///< unit roundoff of the products with B
+  bool near = false;          ///< B is A but for rounding
+  bool as_they_are = false;   ///< no rounds: the first solve's pairs, settled or not
+  /// Hears of where the rounds stand when a product throws Interrupted; the solve's on_restart is for the
+  /// first solve alone.
+  std::function<void(const StandInSolve& solve)> interrupted;
+};
+
+/// Repeats solves with B, better each time, until the residuals with A are settled. Residuals that are no
+/// larger than B's rounding are refined in place of that (refine.hpp): another solve would leave as much
+/// again. Gives up where a round gains less than a factor of two or finds too few pairs. `from`: where the
+/// first solve goes on. Throws what solve_ends throws. @note Collective
 StandInSolve solve_by_stand_in(const LinearOperator& op, const LinearOperator& stand_in,
-                               const petsc::EigenOptions& options);
+                               const StandInOptions& options, petsc::EigenState from = {});
 
 }  // namespace dualscape::spectrum

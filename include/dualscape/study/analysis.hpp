@@ -59,7 +59,9 @@ std::string fingerprint(const Comm& comm, const data::Dataset& data, const deck:
 /// How an eigensolve is stopped and continued.
 struct Continuation {
   StoredSolve from;
-  std::function<void(const Partition& partition, const petsc::EigenState& state, bool stopping)> on_restart;
+  std::function<void(const Partition& partition, const spectrum::Stage& stage, const petsc::EigenState& state,
+                     bool stopping)>
+      on_restart;
 };
 
 /// Where a continued solve of the deck's spectrum stands. @note Collective

@@ -6,20 +6,21 @@
 
 #include "dualscape/base/comm.hpp"
 #include "dualscape/base/samples.hpp"
-#include "dualscape/petsc/eigensolver.hpp"
+#include "dualscape/spectrum/spectrum.hpp"
 
 /// Checkpoints of an eigensolve under way, and what tells whether a checkpoint is of this run.
 namespace dualscape::study {
 
-/// A solve's state as read from a file, with the vectors it refers to.
+/// Where a search for eigenpairs stands, as read from a file, with the vectors it refers to.
 struct StoredSolve {
-  petsc::EigenState state;
+  spectrum::SolvePoint point;
   Matrix<double> vectors;
 };
 
 /// @note Collective
 void write_solve(const Comm& comm, const std::filesystem::path& path, const Partition& partition,
-                 const petsc::EigenState& state, const std::string& fingerprint);
+                 const spectrum::Stage& stage, const petsc::EigenState& state,
+                 const std::string& fingerprint);
 /// Reads it back onto any number of ranks. Throws DataError when it is not of an operator of this size.
 /// @note Collective
 StoredSolve read_solve(const Comm& comm, const std::filesystem::path& path, const Partition& partition);

@@ -37,7 +37,7 @@ TEST(Kinds, HaveTheNamesUsersRelyOn) {
   EXPECT_THAT(names<SharpBy>(), ElementsAre("count", "eigenvalue", "share"));
   EXPECT_THAT(names<DualOperator>(),
               ElementsAre("gap", "dual-covariance", "dual-moment", "secant-covariance", "secant-moment"));
-  EXPECT_THAT(names<Precision>(), ElementsAre("double", "single"));
+  EXPECT_THAT(names<Precision>(), ElementsAre("double", "single", "mixed"));
   EXPECT_THAT(names<LayerKind>(), ElementsAre("dense"));
   EXPECT_THAT(names<StudyMode>(), ElementsAre("grid", "zip"));
 }

@@ -97,7 +97,7 @@ TEST(ChoiceValue, IsOneOfTheNames) {
   EXPECT_EQ(complaint("network.loss", "'hinge'"),
             "key 'network.loss' must be one of: cross-entropy, mse, softmax-mse; found \"hinge\"");
   EXPECT_EQ(complaint("numerics.precision", "64"),
-            "key 'numerics.precision' must be one of: double, single; found the integer 64");
+            "key 'numerics.precision' must be one of: double, single, mixed; found the integer 64");
 }
 
 TEST(ListOfIntegers, IsCheckedEntryByEntry) {

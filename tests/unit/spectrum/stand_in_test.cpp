@@ -5,7 +5,10 @@
 
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <utility>
 
+#include "dualscape/base/error.hpp"
 #include "dualscape/spectrum/spectrum.hpp"
 #include "support/collective.hpp"
 #include "support/dense_operator.hpp"
@@ -49,13 +52,17 @@ class Perturbed final : public LinearOperator {
         MPI_Allreduce(MPI_IN_PLACE, &share, 1, MPI_DOUBLE, MPI_SUM, comm().get());
         axpy(-strength_ * share, vectors_.row(u), out.row(j));
       }
+    for (Index j = 0; single_ && j < in.rows; ++j)
+      for (double& x : out.row(j)) x = static_cast<float>(x);
   }
   Index products() const { return inner_.products; }
+  void round_to_single() { single_ = true; }
 
  private:
   std::vector<double> eigenvalues_;
   KnownSpectrum inner_;
   double strength_;
+  bool single_ = false;
   Matrix<double> vectors_;
 };
 
@@ -137,13 +144,16 @@ TEST(StandIn, LeavesFewProductsToTheOperator) {
     const KnownSpectrum op(comm, landscape());
     // Off by 3e-4 of |A|, two rounds of products with the vectors or more.
     const Perturbed cheap(op, 1e-3);
-    const auto spectrum = compute(
-        op, {.which = which, .count = 2, .tolerance = 1e-9, .stand_in = &cheap, .stand_in_distance = 3e-3});
+    const auto spectrum =
+        compute(op, {.which = which,
+                     .count = 2,
+                     .tolerance = 1e-9,
+                     .stand_ins = {{.op = &cheap, .distance = 3e-3, .of_fewer_samples = true}}});
     EXPECT_TRUE(spectrum.as_asked());
     EXPECT_LE(std::ranges::max(spectrum.residuals), 1e-9 * spectrum.norm_estimate);
     expect_bounds_hold(spectrum, op.eigenvalues());
     EXPECT_EQ(spectrum.matvecs, op.products);
-    EXPECT_EQ(spectrum.stand_in_matvecs, cheap.products());
+    EXPECT_EQ(spectrum.pruned_matvecs, cheap.products());
     const Index vectors = which == Which::both ? 6 : 3;
     EXPECT_LE(spectrum.matvecs, 5 * vectors + 2) << "each round gains |E| over a gap: 1e3 and more";
     EXPECT_GE(spectrum.matvecs, 2 * vectors + 2) << "too good a stand-in to test anything";
@@ -155,7 +165,9 @@ TEST(StandIn, ThatIsGoodEnoughTakesTheCertificateAlone) {
   const KnownSpectrum op(comm, with_tail({10, 9, 7, 7, 5, 4}, size, 0.5));
   const Perturbed cheap(op, 1e-6);
   const auto spectrum =
-      compute(op, {.count = 4, .tolerance = 1e-5, .stand_in = &cheap, .stand_in_distance = 3e-6});
+      compute(op, {.count = 4,
+                   .tolerance = 1e-5,
+                   .stand_ins = {{.op = &cheap, .distance = 3e-6, .of_fewer_samples = true}}});
   EXPECT_EQ(spectrum.matvecs, 5 + 2);
   EXPECT_TRUE(spectrum.as_asked());
   expect_bounds_hold(spectrum, op.eigenvalues());
@@ -166,12 +178,148 @@ TEST(StandIn, ThatDoesNotGetBetterIsLeftForTheOperator) {
   const KnownSpectrum op(comm, landscape());
   const Unrelated cheap(comm);
   const auto spectrum =
-      compute(op, {.count = 2, .tolerance = 1e-9, .stand_in = &cheap, .stand_in_distance = 30});
+      compute(op, {.count = 2,
+                   .tolerance = 1e-9,
+                   .stand_ins = {{.op = &cheap, .distance = 30, .of_fewer_samples = true}}});
   EXPECT_TRUE(spectrum.as_asked());
   EXPECT_GT(spectrum.check_matvecs, 0) << "settled by the stand-in: nothing was tested";
   EXPECT_LE(std::ranges::max(spectrum.residuals), 1e-9 * spectrum.norm_estimate);
   EXPECT_EQ(spectrum.matvecs, op.products);
   expect_bounds_hold(spectrum, op.eigenvalues());
+}
+
+/// What a lower precision makes of an operator: products rounded to single precision.
+void round_to_single(KnownSpectrum& op) {
+  op.after_product = [](MultiVector out) {
+    for (Index j = 0; j < out.rows; ++j)
+      for (double& x : out.row(j)) x = static_cast<float>(x);
+  };
+}
+
+constexpr double single = std::numeric_limits<float>::epsilon();
+
+TEST(LowerPrecision, IsCertifiedInTheHigherOneAndRefinedWhereThatIsAsked) {
+  const Comm comm(MPI_COMM_WORLD);
+  // Two ends of four that stand out, guards included.
+  const auto ends = with_tail({10, 9, 8, 7, -6, -5, -4, -3}, size, 0.05);
+  for (const bool as_they_are : {false, true}) {
+    KnownSpectrum rough(comm, ends);
+    round_to_single(rough);
+    const KnownSpectrum exact(comm, ends);
+    const auto spectrum = compute(exact, {.which = Which::both,
+                                          .count = 3,
+                                          .tolerance = as_they_are ? 1e-6 : 1e-11,
+                                          .stand_ins = {{.op = &rough, .rounding = single}},
+                                          .take_last_stand_in = as_they_are});
+    ASSERT_ALL(spectrum.as_asked());
+    EXPECT_EQ(spectrum.matvecs, exact.products + rough.products);
+    EXPECT_EQ(spectrum.single_matvecs, rough.products);
+    EXPECT_EQ(spectrum.pruned_matvecs, 0);
+    EXPECT_GT(spectrum.check_matvecs, 0);
+    const double worst = std::ranges::max(spectrum.residuals);
+    EXPECT_LE(worst, as_they_are ? 1e-5 : 1e-10);
+    if (as_they_are) {
+      EXPECT_GT(worst, 1e-10) << "the certificate sees what single precision left";
+    }
+    EXPECT_LE(exact.products, as_they_are ? 8 + 2 : 3 * 8 + 2)
+        << "rounds of all pairs and the symmetry's two";
+    expect_bounds_hold(spectrum, exact.eigenvalues());
+  }
+}
+
+TEST(LowerPrecision, IsLeftForTheHigherOneWhereRefinementDoesNotGetThere) {
+  const Comm comm(MPI_COMM_WORLD);
+  // Each pair's correction would have to know the values close to it, which are not small beside it.
+  std::vector<double> close;
+  for (int i = 0; i < size; ++i) close.push_back(1.0 - 0.002 * i);
+  KnownSpectrum rough(comm, close);
+  round_to_single(rough);
+  const KnownSpectrum exact(comm, close);
+  const auto spectrum =
+      compute(exact, {.count = 4, .tolerance = 1e-11, .stand_ins = {{.op = &rough, .rounding = single}}});
+  EXPECT_TRUE(spectrum.as_asked()) << spectrum.reason;
+  ASSERT_ALL(spectrum.converged() == 4);
+  EXPECT_LE(std::ranges::max(spectrum.residuals), 1.1e-11);
+  EXPECT_GT(exact.products, 3 * 5 + 2) << "settled by refinement: nothing was tested";
+  EXPECT_EQ(spectrum.matvecs - spectrum.single_matvecs, exact.products);
+  expect_bounds_hold(spectrum, exact.eigenvalues());
+}
+
+/// A stand-in of fewer samples in single precision, then one of all in single, then the operator.
+TEST(LowerPrecision, OfFewerSamplesIsMendedDownToADoubleTolerance) {
+  const Comm comm(MPI_COMM_WORLD);
+  const auto outliers = with_tail({10, 9, 8, 7}, size, 0.05);
+  const KnownSpectrum op(comm, outliers);
+  Perturbed fewer(op, 1e-3);
+  fewer.round_to_single();
+  KnownSpectrum rough(comm, outliers);
+  round_to_single(rough);
+  const auto spectrum = compute(
+      op, {.count = 3,
+           .tolerance = 1e-10,
+           .stand_ins = {{.op = &fewer, .distance = 3e-3, .rounding = single, .of_fewer_samples = true},
+                         {.op = &rough, .rounding = single}}});
+  EXPECT_TRUE(spectrum.as_asked());
+  EXPECT_LE(std::ranges::max(spectrum.residuals), 1e-10 * spectrum.norm_estimate);
+  EXPECT_EQ(rough.products, 0) << "the first one got there";
+  EXPECT_EQ(spectrum.matvecs, op.products);
+  EXPECT_EQ(spectrum.single_matvecs, 0);
+  EXPECT_EQ(spectrum.pruned_matvecs, fewer.products());
+  EXPECT_GT(op.products, 2 * 4 + 2) << "too good a stand-in to test anything";
+  EXPECT_LE(op.products, 6 * 4 + 2);
+  expect_bounds_hold(spectrum, op.eigenvalues());
+}
+
+TEST(StandIn, IsGoneOnWithWhereverItWasStopped) {
+  const Comm comm(MPI_COMM_WORLD);
+  const auto ends = with_tail({10, 9, 8, 7, -6, -5, -4, -3}, size, 0.05);
+  const auto options_with = [&](const KnownSpectrum& rough) {
+    return Options{.which = Which::both,
+                   .count = 3,
+                   .tolerance = 1e-11,
+                   .stand_ins = {{.op = &rough, .rounding = single}}};
+  };
+  KnownSpectrum rough(comm, ends);
+  round_to_single(rough);
+  const KnownSpectrum exact(comm, ends);
+  const Spectrum undisturbed = compute(exact, options_with(rough));
+  for (const bool in_rounds : {false, true}) {
+    KnownSpectrum first(comm, ends), first_exact(comm, ends);
+    round_to_single(first);
+    auto& stopped = in_rounds ? first_exact : first;
+    // After the first block of the certificate, or amid the solve.
+    const Index limit = in_rounds ? 8 : rough.products / 2;
+    stopped.before_product = [&](ConstMultiVector) {
+      if (stopped.products >= limit) throw Interrupted("stopped");
+    };
+    std::optional<SolvePoint> point;
+    Matrix<double> kept;
+    Options options = options_with(first);
+    options.on_restart = [&](const Stage& stage, const petsc::EigenState& state, bool) {
+      point = {stage, state};
+      const ConstMultiVector vectors = state.restart.vectors;
+      kept = Matrix<double>(vectors.rows, vectors.cols);
+      for (Index row = 0; row < kept.rows(); ++row)
+        std::ranges::copy(vectors.row(row), kept.row(row).begin());
+    };
+    EXPECT_THROW(compute(first_exact, options), Interrupted);
+    ASSERT_ALL(point.has_value());
+    point->state.restart.vectors = std::as_const(kept).view();
+
+    KnownSpectrum second(comm, ends);
+    round_to_single(second);
+    const KnownSpectrum second_exact(comm, ends);
+    Options rest = options_with(second);
+    rest.from = *point;
+    const Spectrum found = compute(second_exact, rest);
+    EXPECT_TRUE(found.as_asked());
+    EXPECT_EQ(found.single_matvecs, undisturbed.single_matvecs) << "as if nothing had stopped it";
+    EXPECT_EQ(found.check_matvecs, undisturbed.check_matvecs);
+    EXPECT_EQ(second.products == 0, in_rounds) << "the solve is over once the rounds have begun";
+    EXPECT_LE(second.products, rough.products - (in_rounds ? 0 : 10));
+    EXPECT_LE(std::ranges::max(found.residuals), 1e-11 * found.norm_estimate);
+    expect_bounds_hold(found, exact.eigenvalues());
+  }
 }
 
 TEST(Bounds, GoNoFurtherThanWhatAStandInMayHaveMissed) {
