@@ -235,6 +235,45 @@ def test_a_tolerance_beyond_the_precision_is_refused(program: Program, ranks: in
         assert not (program.folder / "out").exists()
 
 
+def write_cancelling(folder: Path) -> None:
+    """Write data and weights whose Hessian is what is left of far larger products that cancel.
+
+    Every input stands under two labels, and the logits are between them: the samples' curvatures are opposite but
+    for a share as small as the last layer's weights, and their sum is no more symmetric than its rounding lets it be.
+    """
+    with h5py.File(folder / "data.h5", "w") as file:
+        for part in ("train", "test"):
+            inputs = samples(120, 3)[0]
+            file[f"data/{part}/x"] = np.concatenate([inputs, inputs, inputs[:3]])
+            file[f"data/{part}/y"] = np.repeat([0, 1, 2], [120, 120, 3])
+    random = np.random.default_rng(8)
+    last = 1e-8 * random.normal(size=6)
+    with h5py.File(folder / "weights.h5", "w") as file:
+        for layer, weight in (("dense1", random.normal(size=(7, 12))), ("dense2", random.normal(size=(6, 7))),
+                              ("dense3", [last, -last, 0 * last])):
+            file[f"model/{layer}/weight"] = weight
+            file[f"model/{layer}/bias"] = np.full(len(weight), 0.1)
+        file["model/dense3/bias"][...] = [0.5, 0.5, 1.0]
+
+
+def test_doubtful_eigenpairs_are_written_and_told(program: Program, ranks: int) -> None:
+    write_cancelling(program.folder)
+    write_deck(program.folder / "deck.toml", training=None, spectrum={"count": 5, "tolerance": 1e-4},
+               network={**GIVEN, "bias": True, "activation": "tanh", "loss": "mse"})
+    outcome = program.fail(4, "run", "deck.toml", ranks=ranks, said="the operator is not symmetric to rounding: "
+                           "|<u, H v> - <v, H u>| is ")
+    assert outcome.err.endswith("; the eigenpairs are in 'out/result.h5'\n")
+    contents = results.read(program.folder / "out/result.h5")
+    spectrum = results.group(contents, "spectrum/dense2")
+    assert spectrum["@converged"] == spectrum["@requested"] == spectrum["eigenvalues"].size == 5
+    assert spectrum["@symmetry_defect"] > 1e4 * np.finfo(np.float64).eps
+    assert spectrum["@reason"].startswith("converged; the operator is not symmetric to rounding")
+    assert contents["duality/dense2@identity_accounts"] < 1e-12
+    assert (program.folder / "out/status").read_text().startswith("failed: converged; the operator is not symmetric")
+    # Nobody goes on with such pairs.
+    assert not (program.folder / "out/spectrum.h5").exists()
+
+
 def test_a_basis_beyond_the_memory_is_refused(program: Program, ranks: int) -> None:
     # A million parameters, and a basis of more gigabytes than a rank may have.
     write_deck(program.folder / "deck.toml", network={"layers": [{"units": 1000}, {"units": 1000}, {"units": 3}]},
