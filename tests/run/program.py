@@ -85,7 +85,10 @@ class Running:
     def send(self, number: signal.Signals) -> None:
         """Send a signal to every rank, as a batch system does."""
         for pid in self.rank_ids():
-            os.kill(pid, number)
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass  # The first rank's signal has ended them all.
 
     def kill(self) -> None:
         """End every rank and what started them, at once."""
