@@ -1,9 +1,7 @@
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
-#include <memory>
 
 #include "dualscape/base/error.hpp"
 #include "dualscape/data/shard.hpp"
