@@ -5,11 +5,11 @@
 #include <fmt/format.h>
 #include <mpi.h>
 
-#include <chrono>
 #include <iostream>
 #include <limits>
 
 #include "dualscape/base/blas.hpp"
+#include "dualscape/base/clock.hpp"
 #include "dualscape/base/error.hpp"
 #include "dualscape/base/memory.hpp"
 #include "dualscape/base/random.hpp"
@@ -23,11 +23,6 @@
 namespace {
 
 using namespace dualscape;
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 /// Best of a few square products, in Gflop/s.
 double gemm_rate() {

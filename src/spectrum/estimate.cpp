@@ -15,7 +15,7 @@ double mean(std::span<const double> samples) {
 
 double student_factor(Index samples) {
   const auto nu = static_cast<double>(samples - 1);
-  if (samples == 2) return 1.837337201471583;  // tan(pi/2 erf(1/sqrt 2))
+  if (samples == 2) return 1.837337201471583;   // tan(pi/2 erf(1/sqrt 2))
   if (samples == 3) return 1.3212773729262557;  // p sqrt(2/(1 - p^2)) with p = erf(1/sqrt 2)
   return 1 + (0.5 + (0.25 + (0.0625 - 528.0 / 92160.0 / nu) / nu) / nu) / nu;
 }

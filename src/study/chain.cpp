@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <functional>
 #include <optional>
 
+#include "dualscape/base/clock.hpp"
 #include "dualscape/base/error.hpp"
 #include "dualscape/base/progress.hpp"
 #include "dualscape/base/signals.hpp"
@@ -22,14 +22,8 @@
 namespace dualscape::study {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 /// In a run that may be quick, the outcome of a stage that took less is written only when the run ends early.
 constexpr double worth_keeping = 1.0;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 /// Where a training that a signal stops within an epoch falls back to.
 class EpochEnd {
