@@ -6,6 +6,7 @@
 #include <mpi.h>
 
 #include <chrono>
+#include <cstring>
 #include <functional>
 #include <iostream>
 #include <limits>
@@ -83,6 +84,12 @@ duality::Side side(const Comm& comm, const data::DistributedRows& set) {
     result.labels.push_back(static_cast<int>(i % classes));
   }
   result.rows = rows_of(comm, set, 1.0);
+  result.pixels = [&comm, &set](std::span<const Index> positions) {
+    const data::Rows rows = set.fetch(comm, positions);
+    Matrix<std::uint8_t> out(rows.count(), set.features());
+    std::memcpy(out.data(), rows.data(), out.entries().size());
+    return out;
+  };
   return result;
 }
 
@@ -152,7 +159,7 @@ double time_demonstration(const Comm& comm) {
   const duality::PairInputs inputs{.test = rows_of(comm, test, 255.0),
                                    .train = rows_of(comm, train, 255.0),
                                    .label = [](Index t) { return static_cast<int>(t % classes); }};
-  return best_of(comm, 7, [&] {
+  return best_of(comm, 15, [&] {
     const auto pairs =
         duality::as_pairs(duality::nearest(comm, anchors, partners, true, "test", "training"), Anchor::test);
     const auto duals =

@@ -4,7 +4,9 @@
 #include <bit>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <stdexcept>
+#include <type_traits>
 #include <utility>
 
 #include "dualscape/base/error.hpp"
@@ -273,18 +275,27 @@ void gather_pieces(const Comm& comm, const Partition& partition, ConstMultiVecto
     counts[static_cast<std::size_t>(r)] = checked_int(vectors * partition.count(r));
     starts[static_cast<std::size_t>(r)] = checked_int(vectors * partition.begin(r));
   }
-  std::vector<Real> send(static_cast<std::size_t>(vectors * own));
-  for (Index v = 0; v < vectors; ++v) std::ranges::transform(parts.row(v), send.begin() + v * own, round);
+  std::vector<Real> rounded;
+  const Real* send = nullptr;
+  if constexpr (std::is_same_v<Real, double>) {
+    if (parts.contiguous()) send = parts.data;
+  }
+  if (send == nullptr) {
+    rounded.resize(static_cast<std::size_t>(vectors * own));
+    for (Index v = 0; v < vectors; ++v)
+      std::ranges::transform(parts.row(v), rounded.begin() + v * own, round);
+    send = rounded.data();
+  }
   // A single vector arrives in its order.
-  std::vector<Real> arrived(vectors == 1 ? 0 : whole.size());
-  Real* const into = vectors == 1 ? whole.data() : arrived.data();
-  MPI_Allgatherv(send.data(), checked_int(vectors * own), mpi_type<Real>(), into, counts.data(),
-                 starts.data(), mpi_type<Real>(), comm.get());
+  const auto arrived = std::make_unique_for_overwrite<Real[]>(vectors == 1 ? 0 : whole.size());
+  Real* const into = vectors == 1 ? whole.data() : arrived.get();
+  MPI_Allgatherv(send, checked_int(vectors * own), mpi_type<Real>(), into, counts.data(), starts.data(),
+                 mpi_type<Real>(), comm.get());
   if (vectors == 1) return;
   for (int r = 0; r < ranks; ++r)
     for (Index v = 0; v < vectors; ++v)
       place(v, partition.begin(r), partition.count(r),
-            arrived.data() + starts[static_cast<std::size_t>(r)] + v * partition.count(r));
+            arrived.get() + starts[static_cast<std::size_t>(r)] + v * partition.count(r));
 }
 
 template class OrderedSum<double>;

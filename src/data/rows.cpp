@@ -103,6 +103,13 @@ std::span<const std::byte> Rows::row(Index i) const {
   return std::span(values_).subspan(static_cast<std::size_t>(i) * row_bytes(), row_bytes());
 }
 
+Rows Rows::chosen(std::span<const Index> positions) const {
+  Rows rows(std::ssize(positions), features_, element_);
+  for (std::size_t i = 0; i < positions.size(); ++i)
+    std::ranges::copy(row(positions[i]), rows.row(static_cast<Index>(i)).begin());
+  return rows;
+}
+
 /// Row position(i) into row i of `out`.
 template <class Real>
 void Rows::copy_rows(Index count, const auto& position, MatrixView<Real> out, double scale) const {
@@ -173,6 +180,7 @@ Rows DistributedRows::fetch(const Comm& comm, std::span<const Index> wanted) con
   else
     // A count no rank can mean tells every rank.
     std::ranges::fill(asked, -1);
+  if (valid && ranks == 1) return local_.chosen(wanted);
   std::vector<int> owed(ranks);
   MPI_Alltoall(asked.data(), 1, MPI_INT, owed.data(), 1, MPI_INT, comm.get());
   if (std::ranges::any_of(owed, [](int n) { return n < 0; })) throw std::logic_error("fetch: no such row");
@@ -191,16 +199,15 @@ Rows DistributedRows::fetch(const Comm& comm, std::span<const Index> wanted) con
   MPI_Alltoallv(questions.data(), asked.data(), asked_from.data(), MPI_INT64_T, orders.data(), owed.data(),
                 owed_to.data(), MPI_INT64_T, comm.get());
 
-  Rows packed(static_cast<Index>(orders.size()), features(), local_.element());
-  const Index mine = partition_.begin(comm.rank());
-  for (std::size_t i = 0; i < orders.size(); ++i)
-    std::ranges::copy(local_.row(orders[i] - mine), packed.row(static_cast<Index>(i)).begin());
+  for (Index& order : orders) order -= partition_.begin(comm.rank());
+  const Rows packed = local_.chosen(orders);
   Rows arrived(static_cast<Index>(wanted.size()), features(), local_.element());
   {
     const RowType row_type(local_.row_bytes());
     MPI_Alltoallv(packed.data(), owed.data(), owed_to.data(), row_type.get(), arrived.data(), asked.data(),
                   asked_from.data(), row_type.get(), comm.get());
   }
+  if (std::ranges::is_sorted(slot)) return arrived;
   Rows result(static_cast<Index>(wanted.size()), features(), local_.element());
   for (std::size_t i = 0; i < wanted.size(); ++i)
     std::ranges::copy(std::as_const(arrived).row(slot[i]), result.row(static_cast<Index>(i)).begin());

@@ -249,7 +249,7 @@ Duals make_duals(const Comm& comm, const nn::Model<double>& model, Index layer, 
   duals.test = test;
   duals.label = labels;
   collectively(comm, [&] {
-    Workspace work(model, tile_size);
+    Workspace work(model, std::min(tile_size, lanes.samples() / lanes.count() + 1));
     TileOfPairs tile(model, layer, covector, work, duals);
     for (int lane = lanes.first_lane(comm.rank(), comm.size());
          lane < lanes.first_lane(comm.rank() + 1, comm.size()); ++lane)

@@ -9,6 +9,7 @@
 #include <map>
 #include <numeric>
 #include <tuple>
+#include <utility>
 
 #include "dualscape/base/blas.hpp"
 #include "dualscape/base/error.hpp"
@@ -55,21 +56,30 @@ void check_partners(const Side& anchors, const std::map<int, std::vector<Index>>
   }
 }
 
-/// Whether all values are bytes, of which `columns` products fit into single precision once they are centred:
-/// 128^2 x 1024 = 2^24.
 bool are_pixels(const Matrix<double>& values) {
-  if (values.cols() > 1024) return false;
+  if (values.cols() > most_pixels) return false;
   unsigned outside = 0;
   for (double x : values.entries()) outside |= x >= 0 && x <= 255 ? 0u : 1u;
   return outside == 0;
 }
 
-void centre_pixels(const Matrix<double>& values, Matrix<float>& centred) {
-  if (centred.rows() != values.rows() || centred.cols() != values.cols())
-    centred = Matrix<float>(values.rows(), values.cols());
-  std::ranges::transform(values.entries(), centred.data(),
-                         [](double x) { return static_cast<float>(x - 128); });
+template <class T>
+void centre_pixels(const Matrix<T>& values, MatrixView<float> centred) {
+  std::ranges::transform(values.entries(), centred.data, [](T x) { return static_cast<float>(x) - 128; });
 }
+
+/// A buffer as a matrix, enlarged where it is too small.
+template <class Real>
+MatrixView<Real> shaped(std::vector<Real>& buffer, Index rows, Index cols) {
+  buffer.resize(std::max(buffer.size(), static_cast<std::size_t>(rows * cols)));
+  return {buffer.data(), rows, cols};
+}
+
+/// What a comparison of blocks needs, kept between blocks and classes.
+struct Buffers {
+  std::vector<double> norms, products;
+  std::vector<float> centred, single_products;
+};
 
 /// In sixteen partial sums, which a processor adds side by side.
 template <class Real>
@@ -83,34 +93,40 @@ double squared_norm(std::span<const Real> x) {
 }
 
 template <class Real>
-void squared_norms(const Matrix<Real>& x, std::vector<double>& norms) {
-  norms.resize(static_cast<std::size_t>(x.rows()));
-  for (Index i = 0; i < x.rows(); ++i) norms[static_cast<std::size_t>(i)] = squared_norm(x.row(i));
+void squared_norms(MatrixView<const Real> x, std::vector<double>& norms) {
+  norms.resize(static_cast<std::size_t>(x.rows));
+  for (Index i = 0; i < x.rows; ++i) norms[static_cast<std::size_t>(i)] = squared_norm<Real>(x.row(i));
 }
 
 /// The anchors of one rank and class with the best partners so far.
 class Search {
  public:
-  Search(Matrix<double> anchors, bool integral, Index neighbours)
-      : anchors_(std::move(anchors)),
+  Search(Matrix<double> anchors, bool integral, Index neighbours, Buffers& buffers)
+      : buffers_(buffers),
+        anchors_(std::move(anchors)),
         integral_(integral),
         pixels_(integral && are_pixels(anchors_)),
         best_(anchors_.rows(), neighbours) {
-    squared_norms(anchors_, norms_);
-    if (!pixels_) return;
-    centre_pixels(anchors_, centred_);
-    squared_norms(centred_, centred_norms_);
+    if (pixels_) centre(anchors_);
+  }
+
+  Search(const Matrix<std::uint8_t>& anchors, Index neighbours, Buffers& buffers)
+      : buffers_(buffers), integral_(true), pixels_(true), best_(anchors.rows(), neighbours) {
+    centre(anchors);
+  }
+
+  void compare(const Matrix<std::uint8_t>& partners, std::span<const Index> positions) {
+    if (best_.rows() > 0 && partners.rows() > 0) compare_pixels(partners, {}, positions);
   }
 
   void compare(const Matrix<double>& partners, std::span<const Index> positions) {
     if (anchors_.rows() == 0 || partners.rows() == 0) return;
     if (!pixels_ || !are_pixels(partners)) {
-      squared_norms(partners, partner_norms_);
-      return compare_in<double>(anchors_, norms_, partners, partners, positions, products_);
+      if (norms_.empty()) squared_norms<double>(anchors_.view(), norms_);
+      return compare_in<double>(std::as_const(anchors_).view(), norms_, partners.view(), partners.view(),
+                                positions, buffers_.products);
     }
-    centre_pixels(partners, centred_partners_);
-    squared_norms(centred_partners_, partner_norms_);
-    compare_in<float>(centred_, centred_norms_, centred_partners_, partners, positions, single_products_);
+    compare_pixels(partners, partners.view(), positions);
   }
 
   /// What was found for anchor i, which is at `position`: with squared distances, no more than asked for.
@@ -126,17 +142,33 @@ class Search {
     Index partner = -1;
   };
 
-  /// In one precision and one set of coordinates, equally distant to `partners`' own.
+  template <class T>
+  void centre(const Matrix<T>& anchors) {
+    centred_ = Matrix<float>(anchors.rows(), anchors.cols());
+    centre_pixels(anchors, centred_.view());
+    squared_norms<float>(centred_.view(), centred_norms_);
+  }
+
+  template <class T>
+  void compare_pixels(const Matrix<T>& pixels, ConstMatrixView<double> partners,
+                      std::span<const Index> positions) {
+    const auto centred = shaped(buffers_.centred, pixels.rows(), pixels.cols());
+    centre_pixels(pixels, centred);
+    compare_in<float>(std::as_const(centred_).view(), centred_norms_, centred, partners, positions,
+                      buffers_.single_products);
+  }
+
+  /// In one precision and one set of coordinates, equally distant to `partners`' own, which only coordinates
+  /// that are not integral need.
   template <class Real>
-  void compare_in(const Matrix<Real>& left, const std::vector<double>& left_norms, const Matrix<Real>& right,
-                  const Matrix<double>& partners, std::span<const Index> positions, Matrix<Real>& products) {
-    const Index rows = std::min(anchor_block, left.rows());
-    if (products.rows() != rows || products.cols() != right.rows())
-      products = Matrix<Real>(rows, right.rows());
-    for (Index first = 0; first < left.rows(); first += anchor_block) {
-      const Index count = std::min(anchor_block, left.rows() - first);
-      gemm<Real>(Op::none, Op::transpose, Real(-2), left.view().rows_from(first, count), right.view(),
-                 Real(0), products.top(count));
+  void compare_in(MatrixView<const Real> left, const std::vector<double>& left_norms,
+                  MatrixView<const Real> right, ConstMatrixView<double> partners,
+                  std::span<const Index> positions, std::vector<Real>& buffer) {
+    squared_norms<Real>(right, buffers_.norms);
+    for (Index first = 0; first < left.rows; first += anchor_block) {
+      const Index count = std::min(anchor_block, left.rows - first);
+      const auto products = shaped(buffer, count, right.rows);
+      gemm<Real>(Op::none, Op::transpose, Real(-2), left.rows_from(first, count), right, Real(0), products);
       for (Index i = 0; i < count; ++i)
         settle<Real>(first + i, left_norms[static_cast<std::size_t>(first + i)], products.row(i), partners,
                      positions);
@@ -144,7 +176,7 @@ class Search {
   }
 
   template <class Real>
-  void settle(Index i, double own, std::span<const Real> products, const Matrix<double>& partners,
+  void settle(Index i, double own, std::span<const Real> products, ConstMatrixView<double> partners,
               std::span<const Index> positions) {
     const std::span<Best> best = best_.row(i);
     // The three terms carry at most about `coordinates` roundings each: what might still be nearer is
@@ -153,7 +185,7 @@ class Search {
         integral_ ? 0.0
                   : 4.0 * static_cast<double>(anchors_.cols() + 2) * std::numeric_limits<double>::epsilon();
     const auto below = [&](std::size_t j, double limit) {
-      const double sum = own + partner_norms_[j];
+      const double sum = own + buffers_.norms[j];
       return sum + products[j] - rounding * sum < limit;
     };
     for (std::size_t first = 0; first < products.size(); first += 64) {
@@ -164,7 +196,7 @@ class Search {
       for (std::size_t j = first; any != 0 && j < end; ++j) {
         if (!below(j, best.back().squared)) continue;
         const double squared = integral_
-                                   ? own + partner_norms_[j] + products[j]
+                                   ? own + buffers_.norms[j] + products[j]
                                    : squared_distance(anchors_.row(i), partners.row(static_cast<Index>(j)));
         if (squared < best.back().squared) insert(best, {.squared = squared, .partner = positions[j]});
       }
@@ -178,12 +210,12 @@ class Search {
     *place = found;
   }
 
+  Buffers& buffers_;
   Matrix<double> anchors_;
   bool integral_;
   bool pixels_;
-  std::vector<double> norms_, centred_norms_, partner_norms_;
-  Matrix<float> centred_, centred_partners_, single_products_;
-  Matrix<double> products_;
+  std::vector<double> norms_, centred_norms_;
+  Matrix<float> centred_;
   Matrix<Best> best_;  ///< anchors x neighbours, ascending
 };
 
@@ -229,6 +261,8 @@ std::vector<Match> nearest(const Comm& comm, const Side& anchors, const Side& pa
     return all.subspan(static_cast<std::size_t>(split.begin(r)), static_cast<std::size_t>(split.count(r)));
   };
   std::vector<Match> own;
+  const bool pixels = anchors.pixels && partners.pixels;
+  Buffers buffers;
   for (const auto& [label, positions] : by_class(anchors)) {
     // The ranks share the larger side: each reads all of the other one.
     const std::span<const Index> all = positions, candidates = partner_classes.at(label);
@@ -238,11 +272,15 @@ std::vector<Match> nearest(const Comm& comm, const Side& anchors, const Side& pa
     std::size_t most = 0;
     for (int r = 0; r < comm.size(); ++r)
       most = std::max(most, by_partner ? part_of(candidates, r).size() : candidates.size());
-    Search search(anchors.rows(mine), integral, neighbours + rank - 1);
+    auto search = pixels ? Search(anchors.pixels(mine), neighbours + rank - 1, buffers)
+                         : Search(anchors.rows(mine), integral, neighbours + rank - 1, buffers);
     for (std::size_t first = 0; first < most; first += block_size) {
       const std::size_t begin = std::min(first, theirs.size());
       const auto block = theirs.subspan(begin, std::min<std::size_t>(block_size, theirs.size() - begin));
-      search.compare(partners.rows(block), block);
+      if (pixels)
+        search.compare(partners.pixels(block), block);
+      else
+        search.compare(partners.rows(block), block);
     }
     for (std::size_t i = 0; i < mine.size(); ++i) search.append(static_cast<Index>(i), mine[i], own);
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <memory>
 
 #include "dualscape/base/blas.hpp"
 
@@ -13,7 +14,7 @@ namespace {
 /// and whole vectors of a large block small beside the eigenvectors.
 Index block_width(Index size, Index pairs) {
   constexpr Index entries = Index{1} << 22;  // 32 MiB of doubles
-  return std::clamp<Index>(entries / std::max<Index>({size, pairs, 1}), 8, 256);
+  return std::clamp<Index>(entries / std::max<Index>({size, pairs, 1}), 8, 1024);
 }
 
 /// A tile of duals of a layer this small is formed: one GEMM then does all of its work.
@@ -51,29 +52,37 @@ class BlockOfDirections {
         directions_(directions),
         width_(std::min(block_width(directions.partition.size(), duals.lanes.samples()),
                         directions.vectors.rows)),
-        whole_(width_, directions.partition.size()),
-        weights_(width_ * duals.response.cols(), duals.covector.cols()),
-        projections_(duals.count(), width_),
+        fills_block_(dual_size(duals) == directions.partition.size() && directions.place.bias < 0),
+        whole_(fills_block_ ? 0 : width_, directions.partition.size()),
+        weight_entries_(
+            std::make_unique_for_overwrite<double[]>(static_cast<std::size_t>(width_ * dual_size(duals)))),
+        projection_entries_(
+            std::make_unique_for_overwrite<double[]>(static_cast<std::size_t>(width_ * duals.count()))),
+        weights_(weight_entries_.get(), width_ * duals.response.cols(), duals.covector.cols()),
+        projections_(projection_entries_.get(), duals.count(), width_),
         products_(duals) {}
 
   Index width() const { return width_; }
 
   /// w_kn of this rank's pairs for directions [first, first + count), once filled. @note Collective
   ConstMatrixView<double> start(Index first, Index count) {
-    gather_all(comm_, directions_.partition, directions_.vectors.rows_from(first, count), whole_.top(count));
-    for (Index j = 0; j < count; ++j) take_matrix(whole_.row(j), directions_.place, matrix(j));
-    return projections_.view().cols_from(0, count);
+    const Index size = directions_.partition.size();
+    const auto into = fills_block_ ? MatrixView<double>(weights_.data, count, size) : whole_.top(count);
+    gather_all(comm_, directions_.partition, directions_.vectors.rows_from(first, count), into);
+    for (Index j = 0; j < count && !fills_block_; ++j)
+      take_matrix(whole_.row(j), directions_.place, matrix(j));
+    return projections_.cols_from(0, count);
   }
 
   /// Fills w_kn for the pairs [first, first + count).
   void fill(Index first, Index count, Index block) {
-    products_.project(first, weights_.top(block * duals_.response.cols()),
-                      projections_.view().rows_from(first, count).cols_from(0, block));
+    products_.project(first, weights_.rows_from(0, block * duals_.response.cols()),
+                      projections_.rows_from(first, count).cols_from(0, block));
   }
 
   /// The layer's part of direction j.
   MatrixView<double> matrix(Index j) {
-    return weights_.view().rows_from(j * duals_.response.cols(), duals_.response.cols());
+    return weights_.rows_from(j * duals_.response.cols(), duals_.response.cols());
   }
   std::span<const double> entries(Index j) {
     return {matrix(j).data, static_cast<std::size_t>(dual_size(duals_))};
@@ -84,9 +93,10 @@ class BlockOfDirections {
   const Duals& duals_;
   const Directions& directions_;
   Index width_;
+  bool fills_block_;  ///< a direction is the layer's weight: nothing is to be taken out of it
   Matrix<double> whole_;
-  Matrix<double> weights_;
-  Matrix<double> projections_;
+  std::unique_ptr<double[]> weight_entries_, projection_entries_;
+  MatrixView<double> weights_, projections_;
   TileProducts products_;
 };
 

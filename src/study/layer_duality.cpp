@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <cstring>
+#include <functional>
 #include <limits>
 
 #include "dualscape/base/error.hpp"
@@ -33,6 +35,18 @@ duality::InputRows raw_inputs(const Comm& comm, const data::SampleSet& set) {
   };
 }
 
+/// The same as bytes, where they are.
+std::function<Matrix<std::uint8_t>(std::span<const Index>)> pixels_of(const Comm& comm,
+                                                                      const data::SampleSet& set) {
+  if (!set.rows.is_bytes() || set.rows.features() > duality::most_pixels) return {};
+  return [&comm, &set](std::span<const Index> positions) {
+    const data::Rows rows = set.rows.fetch(comm, positions);
+    Matrix<std::uint8_t> out(rows.count(), rows.features());
+    std::memcpy(out.data(), rows.data(), out.entries().size());
+    return out;
+  };
+}
+
 duality::Side side_of(const data::SampleSet& set, std::vector<Index> positions, duality::InputRows rows) {
   duality::Side side;
   for (Index position : positions) side.labels.push_back(set.label[static_cast<std::size_t>(position)]);
@@ -55,8 +69,12 @@ std::vector<duality::Pair> make_pairs(const Comm& comm, const nn::Model<double>&
   const auto rows = [&](const data::SampleSet& set) {
     return by_activity ? activities(set) : raw_inputs(comm, set);
   };
-  const auto train = side_of(data.train, data::correct_positions(data.train), rows(data.train));
-  const auto test = side_of(data.test, data::all_positions(data.test.count()), rows(data.test));
+  auto train = side_of(data.train, data::correct_positions(data.train), rows(data.train));
+  auto test = side_of(data.test, data::all_positions(data.test.count()), rows(data.test));
+  if (!by_activity) {
+    train.pixels = pixels_of(comm, data.train);
+    test.pixels = pixels_of(comm, data.test);
+  }
   const bool from_test = asked.anchor == Anchor::test;
   const auto& anchors = from_test ? test : train;
   const auto& partners = from_test ? train : test;

@@ -45,6 +45,9 @@ class Rows {
   template <class Real>
   void copy_raw(Index first, Index count, MatrixView<Real> out) const;
 
+  /// The rows at `positions`, in that order.
+  Rows chosen(std::span<const Index> positions) const;
+
  private:
   template <class Real>
   void copy_rows(Index count, const auto& position, MatrixView<Real> out, double scale) const;
@@ -65,6 +68,7 @@ class DistributedRows {
   Index count() const { return partition_.size(); }
   Index features() const { return local_.features(); }
   bool is_integer() const { return local_.is_integer(); }
+  bool is_bytes() const { return local_.element() == Element::byte; }
   const Partition& partition() const { return partition_; }
   const Rows& local() const { return local_; }
 

@@ -19,12 +19,18 @@ struct Pair {
   double distance = 0;  ///< Euclidean, in the coordinates the pairing compared
 };
 
+/// Of so many bytes, less 128, products add up exactly in single precision: 128^2 x 1024 = 2^24.
+constexpr Index most_pixels = 1024;
+
 /// One side of a pairing: the samples at `positions` with their classes.
 struct Side {
   std::vector<Index> positions;  ///< ascending
   std::vector<int> labels;       ///< one for each position
   /// Coordinates of the given positions, each rank naming its own: rows x coordinates. @note Collective
   std::function<Matrix<double>(std::span<const Index> positions)> rows;
+  /// The same, where they are at most `most_pixels` bytes; without it on both sides, `rows` are compared.
+  /// @note Collective
+  std::function<Matrix<std::uint8_t>(std::span<const Index> positions)> pixels = {};
 };
 
 struct Match {

@@ -79,9 +79,29 @@ TEST(Nearest, IsExactOnPixelsAndLargerIntegers) {
       for (Index i = 0; i < x.rows(); ++i) result.positions.push_back(i);
       return result;
     };
-    for (const Match& match : nearest(comm, side(test), side(train), true, "test", "training", 12)) {
+    const auto matches = nearest(comm, side(test), side(train), true, "test", "training", 12);
+    for (const Match& match : matches) {
       const double d = distance(test.row(match.anchor), train.row(match.partner));
       EXPECT_EQ(match.distance, d);
+    }
+    if (top > 255) continue;
+    // As bytes, and with real numbers that must not be asked for.
+    const auto bytes = [&](const Matrix<double>& x) {
+      Side result = side(x);
+      result.rows = nullptr;
+      result.pixels = [&x](std::span<const Index> positions) {
+        Matrix<std::uint8_t> out(std::ssize(positions), x.cols());
+        for (Index i = 0; i < out.rows(); ++i)
+          std::ranges::copy(x.row(positions[static_cast<std::size_t>(i)]), out.row(i).begin());
+        return out;
+      };
+      return result;
+    };
+    const auto same = nearest(comm, bytes(test), bytes(train), true, "test", "training", 12);
+    ASSERT_EQ(same.size(), matches.size());
+    for (std::size_t i = 0; i < same.size(); ++i) {
+      EXPECT_EQ(same[i].partner, matches[i].partner);
+      EXPECT_EQ(same[i].distance, matches[i].distance);
     }
   }
 }
