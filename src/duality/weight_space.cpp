@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "dualscape/base/blas.hpp"
 #include "projection.hpp"
@@ -59,14 +60,18 @@ Matrix<double> centred_duals(const Comm& comm, const Duals& duals, const Partiti
   const auto r = gather_kept(comm, duals, response);
   const auto b = gather_kept(comm, duals, duals.covector);
   Matrix<double> d(r.rows(), block.count(comm.rank()));
-  for (Index j = 0; j < d.cols(); ++j) {
-    const Entry entry(block.begin(comm.rank()) + j, place, r.cols(), b.cols());
-    if (entry.row < 0) continue;
-    double mean = 0;
-    for (Index k = 0; k < d.rows(); ++k) mean += d(k, j) = r(k, entry.row) * b(k, entry.col);
-    mean /= static_cast<double>(d.rows());
-    for (Index k = 0; k < d.rows(); ++k) d(k, j) -= mean;
-  }
+  std::vector<Entry> entries;
+  for (Index j = 0; j < d.cols(); ++j)
+    entries.emplace_back(block.begin(comm.rank()) + j, place, r.cols(), b.cols());
+  // Row by row: a column of d is spread over all of its memory.
+  std::vector<double> mean(entries.size());
+  for (Index k = 0; k < d.rows(); ++k)
+    for (std::size_t j = 0; j < entries.size(); ++j)
+      if (const Entry& entry = entries[j]; entry.row >= 0)
+        mean[j] += d.row(k)[j] = r(k, entry.row) * b(k, entry.col);
+  for (double& x : mean) x /= static_cast<double>(std::max<Index>(1, d.rows()));
+  for (Index k = 0; k < d.rows(); ++k)
+    std::ranges::transform(d.row(k), mean, d.row(k).begin(), std::minus<>());
   return d;
 }
 
