@@ -3,10 +3,11 @@
 
 Needs python3-torch and python3-scipy (Debian) and a build with its benchmarks; dualscape itself uses neither.
 
-    python3 scripts/benchmark/compare_curvature.py products --shape 784-512-512-10 --ranks 2
+    python3 scripts/benchmark/compare_curvature.py products --ranks 2
     python3 scripts/benchmark/compare_curvature.py pairs --ranks 2      # needs runs/benchmark/train-512/result.h5
 
-Each writes a JSON file (--json) and prints a table with date and machine.
+Each writes a JSON file (--json) and prints a table with date and machine; `products` adds its rounds to those in the
+file, so that a long comparison may be made in parts.
 """
 import argparse
 import datetime
@@ -115,28 +116,50 @@ def header(options):
 
 
 def compare_products(options):
-    widths = [int(width) for width in options.shape.split("-")]
-    generator = np.random.default_rng(1)
-    weights = [(generator.random((o, i), dtype=np.float32) * 2 - 1) / np.sqrt(i) for i, o in zip(widths, widths[1:])]
-    x = generator.random((options.samples, widths[0]), dtype=np.float32)
-    network = Network(weights, x, np.arange(options.samples) % widths[-1], options.chunk)
-    vector = torch.randn(network.size)
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder, "bench.json")
-        torch_seconds, own_seconds, bench = [], [], None
+    """Rounds of a Hessian product on each side; a JSON file keeps those of earlier calls and each as it ends."""
+    earlier = json.loads(options.json.read_text())["results"] if options.json and options.json.exists() else []
+    for shape in options.shape:
+        widths = [int(width) for width in shape.split("-")]
+        generator = np.random.default_rng(1)
+        weights = [(generator.random((o, i), dtype=np.float32) * 2 - 1) / np.sqrt(i)
+                   for i, o in zip(widths, widths[1:])]
+        x = generator.random((options.samples, widths[0]), dtype=np.float32)
+        network = Network(weights, x, np.arange(options.samples) % widths[-1], options.chunk)
+        vector = torch.randn(network.size)
+        torch_seconds = [timed(lambda: network.product(vector))[0]]  # the first one warms its caches
         for _ in range(options.rounds):
             torch_seconds.append(timed(lambda: network.product(vector))[0])
-            mpi(options.ranks, options.build / "bench_curvature", "--shape", options.shape, "--precision", "single",
-                "--samples", options.samples, "--vectors", 1, "--rounds", 1, "--seconds", 0, "--json", path)
-            bench = json.loads(path.read_text())
-            own_seconds.append(bench["cases"][0]["timings"]["hessian"]["seconds"])
-    # The first product of each side warms its caches.
-    ours, theirs = min(own_seconds), min(torch_seconds)
-    print(f"{options.shape}: Hessian product {ours:.3f} s here, {theirs:.3f} s PyTorch: {theirs / ours:.2f}x; "
-          f"{bench['blas']}, {bench['cases'][0]['timings']['hessian']['share_of_gemm']:.2f} of the GEMM rate" +
-          (f", efficiency {bench['cases'][0]['efficiency']:.2f}" if options.ranks > 1 else ""), flush=True)
-    return {"shape": options.shape, "samples": options.samples, "blas": bench["blas"], "dualscape_seconds": own_seconds,
-            "torch_seconds": torch_seconds, "speedup": theirs / ours}
+            with tempfile.TemporaryDirectory() as folder:
+                path = pathlib.Path(folder, "bench.json")
+                mpi(options.ranks, options.build / "bench_curvature", "--shape", shape, "--precision", "single",
+                    "--samples", options.samples, "--vectors", 1, "--rounds", 1, "--seconds", 0,
+                    "--product", "hessian", "--json", path)
+                bench = json.loads(path.read_text())
+            case = bench["cases"][0]
+            own = case["timings"]["hessian"]
+            earlier.append({**header(options), "shape": shape, "samples": options.samples, "blas": bench["blas"],
+                            "torch_seconds": min(torch_seconds[-2:]), "dualscape_seconds": own["seconds"],
+                            "share_of_gemm": own["share_of_gemm"], "efficiency": case.get("efficiency", 1.0)})
+            save(options, {"results": earlier})
+    print_products(earlier)
+    return earlier
+
+
+def print_products(rounds):
+    """The best of each side's rounds, by network and ranks."""
+    for shape, ranks in dict.fromkeys((r["shape"], r["ranks"]) for r in rounds):
+        mine = [r for r in rounds if (r["shape"], r["ranks"]) == (shape, ranks)]
+        ours, theirs = (min(r[key] for r in mine) for key in ("dualscape_seconds", "torch_seconds"))
+        print(f"{shape}, {ranks} rank{'s' if ranks > 1 else ''}: Hessian product {ours:.3f} s here, {theirs:.3f} s "
+              f"PyTorch: {theirs / ours:.2f}x (rounds {min(r['torch_seconds'] / r['dualscape_seconds'] for r in mine):.2f} "
+              f"to {max(r['torch_seconds'] / r['dualscape_seconds'] for r in mine):.2f}); "
+              f"{max(r['share_of_gemm'] for r in mine):.2f} of the GEMM rate, "
+              f"efficiency {max(r['efficiency'] for r in mine):.2f}; {mine[-1]['blas']}", flush=True)
+
+
+def save(options, report):
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1) + "\n")
 
 
 def read_run(path, count):
@@ -191,7 +214,7 @@ def main():
     parser.add_argument("what", choices=["products", "pairs"])
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build"))
     parser.add_argument("--ranks", type=int, default=1, help="ranks of dualscape and threads of PyTorch")
-    parser.add_argument("--shape", default="784-512-512-10")
+    parser.add_argument("--shape", nargs="+", default=["784-512-512-10", "784-2048-2048-10"])
     parser.add_argument("--samples", type=int, default=10000)
     parser.add_argument("--chunk", type=int, default=2500, help="samples of a PyTorch graph")
     parser.add_argument("--rounds", type=int, default=3)
@@ -210,8 +233,7 @@ def main():
     report["results"] = (compare_products if options.what == "products" else compare_pairs)(options)
     print(f"{report['date']}, {report['cpu']}, {options.ranks} ranks against {options.ranks} threads, "
           f"PyTorch {report['torch']}, SciPy {report['scipy']}")
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=1) + "\n")
+    save(options, report)
 
 
 if __name__ == "__main__":
