@@ -80,6 +80,8 @@ class Spectrum(Node):
     matvecs_pruned = _attribute("matvecs_pruned", "Products with the remaining samples.", True)
     upper = _attribute("upper", "Pairs of the upper end; they come first.")
     cluster_cut = _attribute("cluster_cut", "Whether a cluster goes on beyond the pairs.")
+    rest_below = _attribute("rest_below", "Eigenvalues after the upper end's are below this.", True)
+    rest_above = _attribute("rest_above", "Eigenvalues next to the lower end's are above this.", True)
     seconds = _attribute("seconds", "Wall-clock time of the solution [s].")
     planned_bytes = _attribute("planned_bytes", "Memory planned, on the rank with the most [byte].")
     peak_bytes = _attribute("peak_bytes", "Largest peak of a rank's whole process [byte].")

@@ -48,17 +48,23 @@ PerCluster cluster_sums(const PerDirection& per, const Directions& directions) {
   return sums;
 }
 
+/// How far a direction's value is at least from those that were not computed and are next to it; infinite
+/// where others are between them.
+double distance_to_rest(const Directions& directions, std::size_t n) {
+  const auto upper = static_cast<std::size_t>(directions.upper);
+  if (directions.complete) return std::numeric_limits<double>::infinity();
+  if (n < upper && directions.rest_below) return directions.values[n] - *directions.rest_below;
+  if (n >= upper && directions.rest_above) return *directions.rest_above - directions.values[n];
+  return n + 1 == upper || n == upper ? 0.0 : std::numeric_limits<double>::infinity();
+}
+
 /// Sine of the largest angle between the space of directions [first, last) and the eigenvectors'.
 double space_angle(const Directions& directions, std::size_t first, std::size_t last) {
   if (last - first == 1) return std::min(1.0, directions.angle_bounds[first]);
-  const auto next_to_others = [&](std::size_t n) {
-    const auto upper = static_cast<std::size_t>(directions.upper);
-    return !directions.complete && (n + 1 == upper || n == upper);
-  };
   if (directions.residuals.empty()) return 1.0;
   double squares = 0, distance = std::numeric_limits<double>::infinity();
   for (std::size_t n = first; n < last; ++n) {
-    if (next_to_others(n)) return 1.0;
+    distance = std::min(distance, distance_to_rest(directions, n));
     const double residual = directions.residuals[n] + directions.value_rounding;
     squares += residual * residual;
     for (std::size_t j = 0; j < directions.values.size(); ++j)

@@ -82,7 +82,7 @@ std::vector<double> distances_to_rest(const std::vector<double>& values, const s
 Bounds error_bounds(const std::vector<double>& values, const std::vector<double>& residuals, Index upper,
                     Index size, double norm, double rounding, double distance) {
   const std::size_t count = values.size();
-  const double floor = 50 * rounding * norm;
+  const double floor = residual_floor(norm, rounding);
   const bool complete = std::ssize(values) == size;
   const auto last_upper = static_cast<std::size_t>(upper) - 1;  // wraps to no index when there is none
   const auto first_lower = static_cast<std::size_t>(upper);

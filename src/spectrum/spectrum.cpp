@@ -214,6 +214,14 @@ void drop_guards(const Options& options, Candidates& candidates, Spectrum& spect
   spectrum.cluster_cut =
       (keep_upper > 0 && keep_upper < candidates.upper && cut(keep_upper - 1, keep_upper)) ||
       (keep_lower > 0 && keep_lower < lower && cut(found - keep_lower, found - keep_lower - 1));
+  const auto reach = [&](Index guard) {
+    return spectrum.residuals[static_cast<std::size_t>(guard)] +
+           residual_floor(spectrum.norm_estimate, options.rounding) + 2 * candidates.distance;
+  };
+  if (keep_upper > 0 && keep_upper < candidates.upper)
+    spectrum.rest_below = spectrum.values[static_cast<std::size_t>(keep_upper)] + reach(keep_upper);
+  if (const Index guard = found - keep_lower - 1; keep_lower > 0 && keep_lower < lower)
+    spectrum.rest_above = spectrum.values[static_cast<std::size_t>(guard)] - reach(guard);
 
   std::vector<std::size_t> kept;
   for (Index n = 0; n < found; ++n)

@@ -153,7 +153,9 @@ std::vector<LayerDuality> decompose_gap(const Comm& comm, const nn::Network& net
                                  .clusters = spectrum.clusters,
                                  .upper = spectrum.upper,
                                  .residuals = spectrum.residuals,
-                                 .value_rounding = residual_rounding * spectrum.norm_estimate};
+                                 .value_rounding = residual_rounding * spectrum.norm_estimate,
+                                 .rest_below = spectrum.rest_below,
+                                 .rest_above = spectrum.rest_above};
   const duality::DecompositionOptions options{.sharp = config.duality->sharp,
                                               .sharp_by = config.duality->sharp_by,
                                               .sharp_share = config.duality->sharp_share,

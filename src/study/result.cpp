@@ -99,6 +99,8 @@ void add_spectrum(h5::OutputFile& file, const Comm& comm, const std::string& gro
     file.attribute(group, "matvecs_pruned", s.pruning->matvecs);
   }
   file.attribute(group, "cluster_cut", s.cluster_cut);
+  if (s.rest_below) file.attribute(group, "rest_below", *s.rest_below);
+  if (s.rest_above) file.attribute(group, "rest_above", *s.rest_above);
   file.attribute(group, "upper", s.upper);
   file.attribute(group, "seconds", s.seconds);
   file.attribute(group, "orthogonality_defect", s.orthogonality_defect);
@@ -204,6 +206,8 @@ spectrum::Spectrum read_spectrum(const Comm& comm, const std::filesystem::path& 
                    .bound = file.attribute_real(group, "prune_bound"),
                    .matvecs = file.attribute_integer(group, "matvecs_pruned")};
     s.cluster_cut = file.attribute_integer(group, "cluster_cut") != 0;
+    if (file.has_attribute(group, "rest_below")) s.rest_below = file.attribute_real(group, "rest_below");
+    if (file.has_attribute(group, "rest_above")) s.rest_above = file.attribute_real(group, "rest_above");
     s.upper = file.attribute_integer(group, "upper");
     s.seconds = file.attribute_real(group, "seconds");
     s.planned_bytes = static_cast<std::uint64_t>(file.attribute_integer(group, "planned_bytes"));
@@ -222,6 +226,7 @@ spectrum::Spectrum read_spectrum(const Comm& comm, const std::filesystem::path& 
     *value = comm.broadcast_value(*value);
   for (auto* bytes : {&s.planned_bytes, &s.peak_bytes}) *bytes = comm.broadcast_value(*bytes);
   s.cluster_cut = comm.broadcast_value(s.cluster_cut);
+  for (auto* rest : {&s.rest_below, &s.rest_above}) *rest = comm.broadcast_value(*rest);
   s.pruning = comm.broadcast_value(s.pruning);
   s.which = parse_choice<Which>(which).value_or(Which::largest);
   s.vectors = scattered(comm, opened ? &*opened : nullptr, group + "/eigenvectors",

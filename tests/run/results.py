@@ -90,8 +90,18 @@ def expected_entries(contents: Contents, deck: dict[str, Any]) -> dict[str, str]
         **{f"`spectrum.{key}` is above 0": bool(spectrum and spectrum.get(key))
            for key in ("density_probes", "trace_products", "diagonal_products", "ntk")},
     }
+    which = spectrum.get("which", "largest") if spectrum else "all"
+    ends = {f"pairs of the {end} end were sought, and one more was found": (name, which in (end_only, "both") and not complete)
+            for end, name, end_only in (("upper", "@rest_below", "largest"), ("lower", "@rest_above", "smallest"))}
     entries = {}
     for path, units, condition in format_page():
+        if condition in ends:
+            entry, of_the_spectrum = ends[condition]
+            # The operators' blocks are small: some are found whole, and have no rest.
+            entries.update({key: units for key in contents if key.endswith(entry) and "/operators/" in key and "/operators/" in path})
+            if of_the_spectrum and path.startswith("spectrum/"):
+                entries[f"spectrum/{blocks[0].rstrip('/')}{entry}"] = units
+            continue
         if not holds[condition]:
             continue
         names = layers if path.startswith("model") else analysed

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -35,6 +36,9 @@ struct Directions {
   /// m: |H v - value v|, for the clusters' bounds; none: no cluster of several directions has a bound
   std::span<const double> residuals = {};
   double value_rounding = 0;  ///< what rounding may add to a residual
+  /// Eigenvalues that were not computed are below this one next to the first `upper`, and above that one next
+  /// to the others; without it no cluster of several directions next to them has a bound.
+  std::optional<double> rest_below = {}, rest_above = {};
 };
 
 /// One entry a direction, in the order of the eigenvalues.

@@ -32,6 +32,12 @@ struct Bounds {
   std::vector<Index> clusters;
 };
 
+/// What rounding may add to a residual or to a difference of eigenvalues, of products with unit roundoff
+/// `rounding` and an operator of norm `norm`.
+constexpr double residual_floor(double norm, double rounding) {
+  return 50 * rounding * norm;
+}
+
 /// Bounds from the values (descending) and residuals of computed pairs alone. d is the distance of theta to
 /// the other computed eigenvalues, min_j |theta - theta_j| - r_j. The first `upper` pairs are the upper end
 /// of a spectrum of `size` eigenvalues and the others its lower end; the pair of each end that is next to

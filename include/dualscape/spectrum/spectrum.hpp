@@ -85,14 +85,17 @@ struct Spectrum {
   std::vector<double> angle_bounds;  ///< sine of the angle to the eigenvector
   std::vector<Index> clusters;       ///< of each pair, counted from 0
   bool cluster_cut = false;          ///< a cluster goes on beyond the pairs asked for
-  Matrix<double> vectors;            ///< m x (local entries); the largest entry of each is positive
-  Index matvecs = 0;                 ///< products: solve, search for missed copies, certificate
-  Index single_matvecs = 0;          ///< of these, products with a stand-in of a lower precision
-  Index check_matvecs = 0;           ///< of these, the search for missed copies
-  Index second_matvecs = 0;          ///< of these, products of the second start's solve
-  Index pruned_matvecs = 0;          ///< products with a stand-in of fewer samples, not in `matvecs`
-  std::optional<Pruning> pruning;    ///< where samples were left out of the solve
-  double seconds = 0.0;              ///< rank 0's wall time
+  /// All eigenvalues beyond the pairs of the upper end are below this one, those beyond the lower end's above
+  /// that one; where a pair more than asked for was found there.
+  std::optional<double> rest_below, rest_above;
+  Matrix<double> vectors;          ///< m x (local entries); the largest entry of each is positive
+  Index matvecs = 0;               ///< products: solve, search for missed copies, certificate
+  Index single_matvecs = 0;        ///< of these, products with a stand-in of a lower precision
+  Index check_matvecs = 0;         ///< of these, the search for missed copies
+  Index second_matvecs = 0;        ///< of these, products of the second start's solve
+  Index pruned_matvecs = 0;        ///< products with a stand-in of fewer samples, not in `matvecs`
+  std::optional<Pruning> pruning;  ///< where samples were left out of the solve
+  double seconds = 0.0;            ///< rank 0's wall time
   std::string reason;     ///< "converged", "dense", or why there are fewer pairs than asked or doubts
   bool doubtful = false;  ///< the operator is not symmetric to rounding, or a second start disagrees
   std::uint64_t planned_bytes = 0;    ///< of the fullest rank, where its memory was planned

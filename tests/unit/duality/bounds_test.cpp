@@ -111,6 +111,20 @@ TEST(Bounds, OfAClusterFollowItsSpace) {
   const std::vector<Index> last = {0, 1, 2, 3, 4, 4};
   directions.clusters = last;
   EXPECT_EQ(decompose(comm, problem.model, layer, duals, directions, {}).clusters.angle_bound[4], 1.0);
+  // Unless it is known where that begins.
+  directions.rest_below = 0.25;
+  EXPECT_NEAR(decompose(comm, problem.model, layer, duals, directions, {}).clusters.angle_bound[4],
+              std::sqrt(2e-8) / (1 - 0.25), 1e-9);
+  directions.rest_below = 1.0;
+  EXPECT_EQ(decompose(comm, problem.model, layer, duals, directions, {}).clusters.angle_bound[4], 1.0);
+  // The same at the lower end.
+  directions.rest_below.reset();
+  directions.upper = 0;
+  directions.rest_above = 9.5;
+  const std::vector<Index> top = {0, 0, 0, 3, 4, 5};
+  directions.clusters = top;
+  EXPECT_NEAR(decompose(comm, problem.model, layer, duals, directions, {}).clusters.angle_bound[0],
+              std::hypot(1e-4, 3e-4, 4e-4) / (9.5 - 9), 1e-9);
 }
 
 }  // namespace

@@ -62,6 +62,10 @@ TEST(Spectrum, FindsTheLargestAndDropsTheGuard) {
   EXPECT_FALSE(spectrum.cluster_cut);
   for (double residual : spectrum.residuals) EXPECT_LE(residual, 1e-9 * 10);
   EXPECT_LT(spectrum.angle_bounds[5], 1e-7) << "the guard certifies the last pair";
+  ASSERT_ALL(spectrum.rest_below.has_value());
+  EXPECT_NEAR(*spectrum.rest_below, op.eigenvalues()[6], 3e-8);
+  EXPECT_GE(*spectrum.rest_below, op.eigenvalues()[6]);
+  EXPECT_FALSE(spectrum.rest_above.has_value());
   expect_bounds_hold(spectrum, op.eigenvalues());
 }
 
@@ -119,6 +123,10 @@ TEST(Spectrum, FindsBothEnds) {
   EXPECT_NEAR(spectrum.values[2], -2, 1e-12);
   EXPECT_NEAR(spectrum.values[3], -3, 1e-12);
   for (double angle : spectrum.angle_bounds) EXPECT_LT(angle, 1e-6);
+  ASSERT_ALL(spectrum.rest_below.has_value() && spectrum.rest_above.has_value());
+  EXPECT_LT(std::abs(*spectrum.rest_below - 5), 1e-6);
+  EXPECT_LT(std::abs(*spectrum.rest_above + 1.5), 1e-6);
+  EXPECT_LE(*spectrum.rest_above, -1.5);
   expect_bounds_hold(spectrum, op.eigenvalues());
 }
 
