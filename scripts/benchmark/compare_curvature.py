@@ -13,6 +13,7 @@ import argparse
 import datetime
 import gzip
 import json
+import math
 import os
 import pathlib
 import platform
@@ -57,14 +58,18 @@ class Network:
         return total / len(self.x)
 
 
-def power_iteration(network, count, tolerance=1e-3, limit=100):
+def power_iteration(network, count, tolerance=1e-3, limit=100, cap=math.inf):
     """PyHessian's algorithm: power iteration on random signs, each pair found projected out of the iterate.
 
-    It stops when the Rayleigh quotient changes by less than `tolerance` of itself (`limit` iterations at most).
+    It stops when the Rayleigh quotient changes by less than `tolerance` of itself (`limit` iterations at most),
+    and before the next pair once it has taken `cap` seconds: fewer values than `count`.
     """
     values, vectors = [], []
+    end = time.perf_counter() + cap
     generator = torch.Generator().manual_seed(1)
     for _ in range(count):
+        if time.perf_counter() > end:
+            break
         v = torch.randint(0, 2, (network.size,), generator=generator).float() * 2 - 1
         v /= v.norm()
         value = None
@@ -159,7 +164,9 @@ def print_products(rounds):
 
 def save(options, report):
     if options.json:
-        options.json.write_text(json.dumps(report, indent=1) + "\n")
+        partial = options.json.with_suffix(".part")
+        partial.write_text(json.dumps(report, indent=1) + "\n")
+        partial.replace(options.json)
 
 
 def read_run(path, count):
@@ -168,11 +175,13 @@ def read_run(path, count):
         pruned = {key: group.attrs[key].item() for key in ("samples_pruned", "matvecs_pruned") if key in group.attrs}
         values = group["eigenvalues"][:count]
         return {"seconds": float(group.attrs["seconds"]), "products": int(group.attrs["matvecs"]),
+                "single": int(group.attrs["matvecs_single"]), "double": int(group.attrs["matvecs_double"]),
                 "check_products": int(group.attrs["check_matvecs"]), **pruned, "values": values.tolist(),
                 "worst_residual": float(group["residuals"][:count].max() / group.attrs["norm_estimate"])}
 
 
-def compare_pairs(options):
+def compare_pairs(options, keep):
+    """Each side in turn; `keep(results)` after each, so that a run that is cut off leaves what it measured."""
     with h5py.File(options.weights) as file:
         weights = [file[f"model/dense{layer}/weight"][()] for layer in (1, 2, 3)]
         index = file["data/train_index"][()]
@@ -184,15 +193,17 @@ def compare_pairs(options):
 
     def record(name, entry):
         result[name] = entry
+        keep(result)
         ratio = entry["seconds"] / next(iter(result.values()))["seconds"]
-        print(f"{name:<32}{entry['seconds']:>9.2f} s{entry['products']:>6} products{ratio:>8.2f}x", flush=True)
+        print(f"{name:<36}{entry['seconds']:>9.2f} s{entry['products']:>6} products{ratio:>8.2f}x", flush=True)
 
     def own(folder, tolerance, prune):
-        name = f"dualscape {tolerance:g}" + (f", prune {prune:g}" if prune else "")
+        name = f"dualscape {tolerance:g}, {options.precision}" + (f", prune {prune:g}" if prune else "")
         output = pathlib.Path(folder, name)
         program = mpi(options.ranks, options.build / "dualscape", "run", options.deck, "--set",
                       f"spectrum.tolerance={tolerance}", "--set", f"network.weights={options.weights}",
-                      "--set", f"spectrum.prune={prune}", "--output", output)
+                      "--set", f"spectrum.prune={prune}", "--set",
+                      f"numerics.precision={options.precision}", "--output", output)
         record(name, read_run(output / "result.h5", options.count) | {"program_seconds": program})
 
     def other(name, call):
@@ -203,9 +214,15 @@ def compare_pairs(options):
     with tempfile.TemporaryDirectory() as folder:
         for tolerance in options.tolerances:
             own(folder, tolerance, 0.0)
-            own(folder, tolerance, options.prune * tolerance)
-            other(f"eigsh {tolerance:g}", lambda t=tolerance: scipy_pairs(network, options.count, t))
-    other("power iteration 1e-3", lambda: power_iteration(network, options.count))
+            # For less than single precision leaves, nearly all samples matter.
+            if tolerance >= 1e-6:
+                own(folder, tolerance, options.prune * tolerance)
+                other(f"eigsh {tolerance:g}", lambda t=tolerance: scipy_pairs(network, options.count, t))
+    other("power iteration 1e-3",
+          lambda: power_iteration(network, options.count, cap=options.power_seconds))
+    found = len(result["power iteration 1e-3"]["values"])
+    if found < options.count:
+        print(f"power iteration was stopped with {found} of {options.count} pairs (--power-seconds)")
     return result
 
 
@@ -219,7 +236,9 @@ def main():
     parser.add_argument("--chunk", type=int, default=2500, help="samples of a PyTorch graph")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--count", type=int, default=10)
-    parser.add_argument("--tolerances", type=float, nargs="+", default=[1e-4])
+    parser.add_argument("--tolerances", type=float, nargs="+", default=[1e-4, 1e-8])
+    parser.add_argument("--precision", default="mixed", help="numerics.precision of dualscape's pairs")
+    parser.add_argument("--power-seconds", type=float, default=180, help="when power iteration begins no other pair")
     parser.add_argument("--prune", type=float, default=10, help="spectrum.prune of a second run here, in tolerances")
     parser.add_argument("--deck", type=pathlib.Path, default=pathlib.Path("inputs/benchmark/largest-512.toml"))
     parser.add_argument("--weights", type=pathlib.Path, default=pathlib.Path("runs/benchmark/train-512/result.h5"))
@@ -230,10 +249,17 @@ def main():
     torch.set_num_threads(options.ranks)
     torch.manual_seed(1)
     report = header(options)
-    report["results"] = (compare_products if options.what == "products" else compare_pairs)(options)
+
+    def keep(results):
+        report["results"] = results
+        save(options, report)
+
+    if options.what == "products":
+        keep(compare_products(options))
+    else:
+        compare_pairs(options, keep)
     print(f"{report['date']}, {report['cpu']}, {options.ranks} ranks against {options.ranks} threads, "
           f"PyTorch {report['torch']}, SciPy {report['scipy']}")
-    save(options, report)
 
 
 if __name__ == "__main__":
