@@ -91,16 +91,17 @@ def expected_entries(contents: Contents, deck: dict[str, Any]) -> dict[str, str]
            for key in ("density_probes", "trace_products", "diagonal_products", "ntk")},
     }
     which = spectrum.get("which", "largest") if spectrum else "all"
-    ends = {f"pairs of the {end} end were sought, and one more was found": (name, which in (end_only, "both") and not complete)
-            for end, name, end_only in (("upper", "@rest_below", "largest"), ("lower", "@rest_above", "smallest"))}
+    rests = {"pairs of the upper end were sought, and one more was found": ("largest", "both"),
+             "pairs of the lower end were sought, and one more was found": ("smallest", "both")}
     entries = {}
     for path, units, condition in format_page():
-        if condition in ends:
-            entry, of_the_spectrum = ends[condition]
-            # The operators' blocks are small: some are found whole, and have no rest.
-            entries.update({key: units for key in contents if key.endswith(entry) and "/operators/" in key and "/operators/" in path})
-            if of_the_spectrum and path.startswith("spectrum/"):
-                entries[f"spectrum/{blocks[0].rstrip('/')}{entry}"] = units
+        if condition in rests:
+            name = path.rpartition("@")[2]
+            # An operator made of dual weights may be found whole, and then has no rest.
+            pattern = path.replace("<layer>", "[^/]+").replace("<operator>", "[^/]+")
+            entries.update({key: units for key in contents if re.fullmatch(pattern, key)})
+            if path.startswith("spectrum/") and which in rests[condition] and not complete:
+                entries[f"spectrum/{blocks[0]}".rstrip("/") + f"@{name}"] = units
             continue
         if not holds[condition]:
             continue

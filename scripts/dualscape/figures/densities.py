@@ -39,7 +39,7 @@ def density(spectrum: Spectrum) -> Figure:
     top = share.max() if share.max() > 0 else 1.0
     axes.set_ylim(10.0**-DECADES * top, 3 * top)
     axes.fill_between(found.grid, np.maximum(share - error, 1e-300), share + error,
-                      color=style.SKY, alpha=0.45, linewidth=0, label="standard error")
+                      color=style.SKY, alpha=0.45, linewidth=0, label="error")
     axes.plot(found.grid, share, color=style.BLUE, label="density")
     axes.plot(spectrum.eigenvalues, np.full(spectrum.eigenvalues.size, 0.05), "|",
               color=style.VERMILION, markersize=11, markeredgewidth=1.2,
@@ -84,6 +84,6 @@ def plots(spectrum: Spectrum) -> list[Plot]:
     probes = spectrum.density.nodes.shape[0]
     return [Plot("density", spectrum.name,
                  f"Density of the eigenvalues of the {spectrum.operator} in {spectrum.name}, by "
-                 f"Lanczos quadrature from {probes} random vectors, with its standard error; "
+                 f"Lanczos quadrature from {probes} random vectors, with its error (68 %); "
                  "marks: the eigenvalues that were computed one by one.",
                  lambda: density(spectrum), lambda: table(spectrum))]
