@@ -139,7 +139,7 @@ class TestDensity:
         # Areas on this axis are shares: the whole is 1.
         spacing = np.diff(np.arcsinh(found.grid / found.linear_scale)).mean()
         assert np.sum(points(axes, ["density"])[:, 1]) * spacing == pytest.approx(1, rel=1e-6)
-        assert entries(axes) == ["standard error", "density", "eigenvalues computed"]
+        assert entries(axes) == ["error", "density", "eigenvalues computed"]
         assert "0" in [text.get_text() for text in axes.get_xticklabels()]
 
     def test_is_left_out_where_there_is_none(self, contents: synthetic.Contents,
