@@ -29,11 +29,11 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> results.Contents:
     return results.read(program.folder / "out/result.h5")
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path, precision: str = "double") -> None:
     """Write data and deck of the long solve, which stores each restart."""
     stops.prepare(folder, "spectrum")
     write_deck(folder / "deck.toml", **{**stops.LONG["spectrum"], "spectrum": SPECTRUM},
-               numerics={"checkpoint_seconds": 0.0})
+               numerics={"checkpoint_seconds": 0.0, "precision": precision})
 
 
 def products_in(checkpoint: Path) -> int:
@@ -77,6 +77,23 @@ def test_a_solve_goes_on_from_its_last_restart(program: Program, expected: resul
     # Rounding differs with the ranks, so that a restart may come a cycle earlier or later.
     assert abs(found[block + "@matvecs"] - total) <= CYCLE
     assert not (program.folder / "out/eigensolve.h5").exists()
+
+
+def test_a_solve_in_mixed_precision_goes_on_too(program: Program, tmp_path_factory: pytest.TempPathFactory) -> None:
+    undisturbed = Program(tmp_path_factory.mktemp("mixed"))
+    prepare(undisturbed.folder, "mixed")
+    undisturbed.succeed("run", "deck.toml")
+    expected = results.read(undisturbed.folder / "out/result.h5")
+    (block,) = (key.removesuffix("@matvecs_single") for key in expected if key.endswith("@matvecs_single"))
+    single = int(expected[block + "@matvecs_single"])
+    assert single > 0 and expected[block + "@matvecs_double"] > 0
+    prepare(program.folder, "mixed")
+    stop_after(program, int(0.2 * single), 2, kill=True, resume=False)
+    said = program.succeed("run", "deck.toml", "--resume", ranks=1).out
+    assert int(re.search(r"spectrum: resumed after (\d+) products", said)[1]) >= int(0.2 * single)
+    found = results.read(program.folder / "out/result.h5")
+    stops.check_same(expected, found)
+    assert abs(found[block + "@matvecs"] - expected[block + "@matvecs"]) <= CYCLE
 
 
 @pytest.mark.parametrize(("stage", "how", "ranks"), [("training", "cut", 1), ("eigensolve", "flipped", 2)])
