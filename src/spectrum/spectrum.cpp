@@ -123,7 +123,7 @@ std::optional<Candidates> solve_by(const StandIn& stand_in, const LinearOperator
                         .distance = stand_in.distance};
   // A lower precision moves eigenvalues by its rounding, for which certificate.hpp has this measure.
   if (stand_in.rounding > options.rounding)
-    candidates.distance += 50 * stand_in.rounding * spectrum.norm_estimate;
+    candidates.distance += residual_floor(spectrum.norm_estimate, stand_in.rounding);
   return candidates;
 }
 
@@ -253,7 +253,8 @@ void compare_second_start(const LinearOperator& op, const Options& options, Spec
   const auto again = petsc::solve_ends(*with.op, from_elsewhere);
   spectrum.second_matvecs = again.solve_products + again.check_products;
   count_products(with, options, spectrum.second_matvecs, spectrum);
-  const double open = (from_elsewhere.tolerance + 50 * with.rounding) * spectrum.norm_estimate;
+  const double open = from_elsewhere.tolerance * spectrum.norm_estimate +
+                      residual_floor(spectrum.norm_estimate, with.rounding);
   const Index lower = spectrum.converged() - spectrum.upper;
   for (Index n = 0; n < spectrum.converged(); ++n) {
     const double first = spectrum.values[static_cast<std::size_t>(n)];

@@ -10,6 +10,7 @@
 #include "dualscape/duality/weight_space.hpp"
 #include "dualscape/operators/block.hpp"
 #include "dualscape/operators/curvature.hpp"
+#include "dualscape/spectrum/certificate.hpp"
 #include "dualscape/study/analysis.hpp"
 #include "samples.hpp"
 
@@ -112,9 +113,6 @@ bool certify_sharp(const Comm& comm, const LayerDuality& result, const duality::
   return found.as_asked() && found.values.front() + found.value_bounds.front() <= last;
 }
 
-/// What rounding may add to a residual, relative to |H|: as in the certificate of the eigenpairs.
-constexpr double residual_rounding = 50 * std::numeric_limits<double>::epsilon();
-
 duality::Place place_of(const nn::BlockLayout& block, Index layer, DualKind dual) {
   const auto at = static_cast<std::size_t>(layer);
   return {.weight = block.weight_offset[at],
@@ -153,7 +151,8 @@ std::vector<LayerDuality> decompose_gap(const Comm& comm, const nn::Network& net
                                  .clusters = spectrum.clusters,
                                  .upper = spectrum.upper,
                                  .residuals = spectrum.residuals,
-                                 .value_rounding = residual_rounding * spectrum.norm_estimate,
+                                 .value_rounding = spectrum::residual_floor(
+                                     spectrum.norm_estimate, std::numeric_limits<double>::epsilon()),
                                  .rest_below = spectrum.rest_below,
                                  .rest_above = spectrum.rest_above};
   const duality::DecompositionOptions options{.sharp = config.duality->sharp,

@@ -41,6 +41,11 @@ def prepare(folder: Path, kind: str) -> None:
 def undisturbed(folder: Path, kind: str) -> results.Contents:
     """Return the result of a long run that nothing stops."""
     prepare(folder, kind)
+    return finished(folder)
+
+
+def finished(folder: Path) -> results.Contents:
+    """Run the deck of a folder to its end; return the result."""
     Program(folder).succeed("run", "deck.toml")
     return results.read(folder / "out/result.h5")
 

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 import results
+import stops
 from decks import write_data, write_deck
 from program import Program
 
@@ -36,10 +37,9 @@ def prepare(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> results.Contents:
     """Return the result when nothing stops the run."""
-    program = Program(tmp_path_factory.mktemp("undisturbed"))
-    prepare(program.folder)
-    program.succeed("run", "deck.toml")
-    return results.read(program.folder / "out/result.h5")
+    folder = tmp_path_factory.mktemp("undisturbed")
+    prepare(folder)
+    return stops.finished(folder)
 
 
 def checkpoint(program: Program, layer: str) -> Path:

@@ -23,10 +23,9 @@ CYCLE = 139
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory: pytest.TempPathFactory) -> results.Contents:
     """Return the result of the long solve when nothing stops it."""
-    program = Program(tmp_path_factory.mktemp("undisturbed"))
-    prepare(program.folder)
-    program.succeed("run", "deck.toml")
-    return results.read(program.folder / "out/result.h5")
+    folder = tmp_path_factory.mktemp("undisturbed")
+    prepare(folder)
+    return stops.finished(folder)
 
 
 def prepare(folder: Path, precision: str = "double") -> None:
@@ -80,10 +79,9 @@ def test_a_solve_goes_on_from_its_last_restart(program: Program, expected: resul
 
 
 def test_a_solve_in_mixed_precision_goes_on_too(program: Program, tmp_path_factory: pytest.TempPathFactory) -> None:
-    undisturbed = Program(tmp_path_factory.mktemp("mixed"))
-    prepare(undisturbed.folder, "mixed")
-    undisturbed.succeed("run", "deck.toml")
-    expected = results.read(undisturbed.folder / "out/result.h5")
+    folder = tmp_path_factory.mktemp("mixed")
+    prepare(folder, "mixed")
+    expected = stops.finished(folder)
     (block,) = (key.removesuffix("@matvecs_single") for key in expected if key.endswith("@matvecs_single"))
     single = int(expected[block + "@matvecs_single"])
     assert single > 0 and expected[block + "@matvecs_double"] > 0

@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "bounds.hpp"
 #include "dualscape/base/error.hpp"
 #include "dualscape/spectrum/spectrum.hpp"
 #include "support/collective.hpp"
@@ -17,6 +18,7 @@
 namespace dualscape::spectrum {
 namespace {
 
+using testing::expect_values_within_bounds;
 using testing::KnownSpectrum;
 using testing::product;
 using testing::with_tail;
@@ -88,19 +90,6 @@ std::vector<double> landscape() {
   return with_tail({10, 9, 7, 6, 5, 4, 3, -3, -2, -1.5}, size, 0.5);
 }
 
-/// Each value is within its bound of the truth: the first `upper` of the top, the others of the bottom.
-void expect_bounds_hold(const Spectrum& spectrum, std::vector<double> truth) {
-  std::ranges::sort(truth, std::greater<>());
-  const Index found = spectrum.converged();
-  for (Index n = 0; n < found; ++n) {
-    const Index at = n < spectrum.upper ? n : std::ssize(truth) - (found - n);
-    const auto pair = static_cast<std::size_t>(n);
-    EXPECT_LE(std::abs(spectrum.values[pair] - truth[static_cast<std::size_t>(at)]),
-              spectrum.value_bounds[pair])
-        << n;
-  }
-}
-
 TEST(Corrected, AgreesWithTheOperatorOnTheVectors) {
   const Comm comm(MPI_COMM_WORLD);
   const KnownSpectrum op(comm, landscape());
@@ -151,7 +140,7 @@ TEST(StandIn, LeavesFewProductsToTheOperator) {
                      .stand_ins = {{.op = &cheap, .distance = 3e-3, .of_fewer_samples = true}}});
     EXPECT_TRUE(spectrum.as_asked());
     EXPECT_LE(std::ranges::max(spectrum.residuals), 1e-9 * spectrum.norm_estimate);
-    expect_bounds_hold(spectrum, op.eigenvalues());
+    expect_values_within_bounds(spectrum, op.eigenvalues());
     EXPECT_EQ(spectrum.matvecs, op.products);
     EXPECT_EQ(spectrum.pruned_matvecs, cheap.products());
     const Index vectors = which == Which::both ? 6 : 3;
@@ -170,7 +159,7 @@ TEST(StandIn, ThatIsGoodEnoughTakesTheCertificateAlone) {
                    .stand_ins = {{.op = &cheap, .distance = 3e-6, .of_fewer_samples = true}}});
   EXPECT_EQ(spectrum.matvecs, 5 + 2);
   EXPECT_TRUE(spectrum.as_asked());
-  expect_bounds_hold(spectrum, op.eigenvalues());
+  expect_values_within_bounds(spectrum, op.eigenvalues());
 }
 
 TEST(StandIn, ThatDoesNotGetBetterIsLeftForTheOperator) {
@@ -185,7 +174,7 @@ TEST(StandIn, ThatDoesNotGetBetterIsLeftForTheOperator) {
   EXPECT_GT(spectrum.check_matvecs, 0) << "settled by the stand-in: nothing was tested";
   EXPECT_LE(std::ranges::max(spectrum.residuals), 1e-9 * spectrum.norm_estimate);
   EXPECT_EQ(spectrum.matvecs, op.products);
-  expect_bounds_hold(spectrum, op.eigenvalues());
+  expect_values_within_bounds(spectrum, op.eigenvalues());
 }
 
 /// What a lower precision makes of an operator: products rounded to single precision.
@@ -223,7 +212,7 @@ TEST(LowerPrecision, IsCertifiedInTheHigherOneAndRefinedWhereThatIsAsked) {
     }
     EXPECT_LE(exact.products, as_they_are ? 8 + 2 : 3 * 8 + 2)
         << "rounds of all pairs and the symmetry's two";
-    expect_bounds_hold(spectrum, exact.eigenvalues());
+    expect_values_within_bounds(spectrum, exact.eigenvalues());
   }
 }
 
@@ -242,7 +231,7 @@ TEST(LowerPrecision, IsLeftForTheHigherOneWhereRefinementDoesNotGetThere) {
   EXPECT_LE(std::ranges::max(spectrum.residuals), 1.1e-11);
   EXPECT_GT(exact.products, 3 * 5 + 2) << "settled by refinement: nothing was tested";
   EXPECT_EQ(spectrum.matvecs - spectrum.single_matvecs, exact.products);
-  expect_bounds_hold(spectrum, exact.eigenvalues());
+  expect_values_within_bounds(spectrum, exact.eigenvalues());
 }
 
 /// A stand-in of fewer samples in single precision, then one of all in single, then the operator.
@@ -267,7 +256,7 @@ TEST(LowerPrecision, OfFewerSamplesIsMendedDownToADoubleTolerance) {
   EXPECT_EQ(spectrum.pruned_matvecs, fewer.products());
   EXPECT_GT(op.products, 2 * 4 + 2) << "too good a stand-in to test anything";
   EXPECT_LE(op.products, 6 * 4 + 2);
-  expect_bounds_hold(spectrum, op.eigenvalues());
+  expect_values_within_bounds(spectrum, op.eigenvalues());
 }
 
 TEST(StandIn, IsGoneOnWithWhereverItWasStopped) {
@@ -318,7 +307,7 @@ TEST(StandIn, IsGoneOnWithWhereverItWasStopped) {
     EXPECT_EQ(second.products == 0, in_rounds) << "the solve is over once the rounds have begun";
     EXPECT_LE(second.products, rough.products - (in_rounds ? 0 : 10));
     EXPECT_LE(std::ranges::max(found.residuals), 1e-11 * found.norm_estimate);
-    expect_bounds_hold(found, exact.eigenvalues());
+    expect_values_within_bounds(found, exact.eigenvalues());
   }
 }
 
