@@ -1,6 +1,6 @@
 #pragma once
 
-#include "command_line.hpp"
+#include "arguments.hpp"
 #include "dualscape/base/comm.hpp"
 #include "dualscape/base/log.hpp"
 

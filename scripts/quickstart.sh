@@ -4,7 +4,7 @@ set -euo pipefail
 . "$(dirname "$0")/setup.sh"
 
 ensure_packages "${build_packages[@]}" "${run_packages[@]}" || [ -n "${DUALSCAPE_NO_INSTALL:-}" ]
-build_all -DBUILD_TESTING=OFF -DDUALSCAPE_BENCHMARKS=OFF
+build all -DBUILD_TESTING=OFF -DDUALSCAPE_BENCHMARKS=OFF
 
 say "running inputs/quickstart.toml on 2 ranks"
 folder=$SOURCE/runs/quickstart

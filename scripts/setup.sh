@@ -50,13 +50,15 @@ packages: the build itself says what it cannot find.
 END
 }
 
-# build_all [cmake options]: configures and builds everything in BUILD.
-build_all() {
+# build TARGET [cmake options]: configures the project in BUILD and builds that much of it.
+build() {
+  local target=$1
+  shift
   say "building in $BUILD"
   cmake -S "$SOURCE" -B "$BUILD" -G Ninja "$@" >"$BUILD.configure.log" 2>&1 ||
     { cat "$BUILD.configure.log"; cluster_advice; return 1; }
   rm -f "$BUILD.configure.log"
-  cmake --build "$BUILD" -j "${DUALSCAPE_JOBS:-$(nproc)}"
+  cmake --build "$BUILD" --target "$target" -j "${DUALSCAPE_JOBS:-$(nproc)}"
 }
 
 # python ARGUMENTS...: the first Python 3 that has the packages; a machine's own may shadow the one they came with.
