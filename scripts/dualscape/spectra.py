@@ -86,7 +86,7 @@ class Spectrum(Node):
     planned_bytes = _attribute("planned_bytes", "Memory planned, on the rank with the most [byte].")
     peak_bytes = _attribute("peak_bytes", "Largest peak of a rank's whole process [byte].")
     orthogonality_defect = _attribute("orthogonality_defect", "Largest entry of |V^T V - I|.")
-    symmetry_defect = _attribute("symmetry_defect", "|<u, H v> - <v, H u>| / |H|, u and v random.")
+    symmetry_defect = _attribute("symmetry_defect", "|<u, H v> - <v, H u>| / |H|, the largest over the vectors that told.")
     norm_estimate = _attribute("norm_estimate", "|H|, which tolerances are relative to.")
     trace = _attribute("trace", "Trace by Hutch++ [loss/weight^2].", True)
     trace_error = _attribute("trace_error", "Its error; 0: exact.", True)

@@ -72,6 +72,8 @@ constexpr Entry table[] = {
     {"eigensolve@draws", integer, "", "1", "random vectors this solve has used", "a checkpoint"},
     {"eigensolve@norm_estimate", real, "", "operator", "largest |Ritz value| seen by solves that are over", "a checkpoint"},
     {"eigensolve@cycle_norm_estimate", real, "", "operator", "largest |Ritz value| seen by this solve", "a checkpoint"},
+    {"eigensolve@asymmetry", real, "", "operator", "largest |<q, H r> - <r, H q>| over bases of solves that are over; -1: none", "a checkpoint"},
+    {"eigensolve@cycle_asymmetry", real, "", "operator", "the same over the bases of this solve", "a checkpoint"},
     {"eigensolve@reason", text, "", "", "`converged`, or why there are fewer pairs than asked", "a checkpoint"},
     {"training@stop", integer, "", "1", "0: training goes on; 1: the stopping rule was met; 2: max_epochs was reached", "a checkpoint"},
 
@@ -111,7 +113,7 @@ constexpr Entry table[] = {
     {"spectrum/<block>@planned_bytes", integer, "", "byte", "memory planned before the solve, what the process held by then included, on the rank with the most; not what `spectrum.prune` keeps of the samples that matter", "the deck has [spectrum]"},
     {"spectrum/<block>@peak_bytes", integer, "", "byte", "largest peak of a rank's whole process (program, libraries and data set included) by the end of the solve", "the deck has [spectrum]"},
     {"spectrum/<block>@orthogonality_defect", real, "", "1", "largest entry of |V^T V - I|", "the deck has [spectrum]"},
-    {"spectrum/<block>@symmetry_defect", real, "", "1", "|<u, H v> - <v, H u>| / |H| for random u and v of length 1", "the deck has [spectrum]"},
+    {"spectrum/<block>@symmetry_defect", real, "", "1", "largest |<u, H v> - <v, H u>| / |H| over eigenvectors and, where a solve was with H itself, the vectors of its bases; over random ones where there were no such, or all pairs were asked for", "the deck has [spectrum]"},
     {"spectrum/<block>@norm_estimate", real, "", "loss/weight^2", "the |H| that tolerances are relative to", "the deck has [spectrum]"},
 
     {"spectrum/<block>/density/", group, "", "", "density of the eigenvalues by stochastic Lanczos quadrature: the computed eigenvalues, each with weight 1/M, and the mean over v random unit vectors x, orthogonal to their eigenvectors, of sum_i w_i delta(lambda - theta_i), exact for the moments x^T H^j x with j < 2 s of H projected there; each delta is drawn as a Gaussian of deviation width sqrt(theta_i^2 + linear_scale^2)", "`spectrum.density_probes` is above 0"},

@@ -96,7 +96,7 @@ ThickRestartOptions EndSolver::request(Index pairs, Index basis, Index limit) {
                               .seed = options_.seed};
   for (const auto* of_end : {&state_.upper, &state_.lowest})
     for (const RitzPair& pair : *of_end) request.deflated.push_back(pair.vector);
-  request.on_cycle = [&](Index converged) {
+  request.on_look = [&](Index converged) {
     if (options_.monitor) options_.monitor(products(), found() + converged);
   };
   const Index began = state_.products - state_.restart.products;
@@ -129,6 +129,7 @@ ThickRestartResult EndSolver::solve_end(ThickRestartOptions options, const std::
     require_room_for(op_.comm(), size(), options.basis + options.block + std::ssize(options.deflated));
     if (from.vectors.rows == 0) report({}, false);
     found = thick_restart(matrix_, options, from);
+    state_.asymmetry = std::max(state_.asymmetry, found.asymmetry);
     if (std::ssize(found.pairs) < options.pairs)
       failure_ = fmt::format("stopped after {} products", products());
   }
@@ -219,6 +220,7 @@ Eigenpairs EndSolver::result() const {
   result.check_products = state_.check_products;
   result.solve_products = products() - state_.check_products;
   result.norm_estimate = state_.norm_estimate;
+  result.asymmetry = state_.asymmetry;
   result.reason = state_.reason;
   return result;
 }

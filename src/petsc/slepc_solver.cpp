@@ -70,7 +70,7 @@ PetscErrorCode monitor(EPS, PetscInt, PetscInt converged, PetscScalar* values, P
     auto& watch = *static_cast<Watch*>(context);
     for (PetscInt i = 0; i < known; ++i)
       watch.norm_estimate = std::max(watch.norm_estimate, std::abs(values[i]));
-    if (watch.options->on_cycle) watch.options->on_cycle(converged);
+    if (watch.options->on_look) watch.options->on_look(converged);
   });
 }
 

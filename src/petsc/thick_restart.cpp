@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
+#include <utility>
 
 #include "dualscape/base/blas.hpp"
 #include "dualscape/base/error.hpp"
@@ -56,10 +58,14 @@ class ThickRestart {
   void continue_from(const RestartState& from);
   void draw(Index column);
   double orthogonalise(Index column, std::span<double> coefficients);
-  void expand();
   void multiply_block();
+  bool full() const { return width_ == 0 || multiplied_ + width_ > room_; }
+  void expand();
+  void measure_asymmetry();
   void project();
+  bool nothing_beyond() const;
   Index converged() const;
+  Index settled() const;
   double residual(Index pair) const;
   void rotate(Index kept);
   void restart(Index converged);
@@ -72,7 +78,7 @@ class ThickRestart {
   Index room_ = 0;   ///< vectors multiplied before a restart
   Index block_ = 1;  ///< vectors multiplied at once
   BVHandle basis_;
-  Matrix<double> projected_;  ///< V^T H V, lower triangle: row i is known once column i was multiplied
+  Matrix<double> projected_;  ///< row i: V^T H v_i, known once column i was multiplied
   Matrix<double> coupling_;   ///< row i: what the product with column i of the last block has of the next
   Index multiplied_ = 0;      ///< columns of the basis with a row in `projected_`
   Index width_ = 0;           ///< columns after these: the next block
@@ -176,24 +182,36 @@ void ThickRestart::multiply_block() {
   std::ranges::fill(coupling_.entries(), 0.0);
   std::vector<double> coefficients(static_cast<std::size_t>(next + width_));
   for (Index i = 0; i < width_; ++i) {
-    const double norm = orthogonalise(next + i, coefficients);
-    const Index row = multiplied_ + i;
-    std::copy_n(coefficients.begin(), row + 1, projected_.row(row).begin());
-    std::copy_n(coefficients.begin() + next, i, coupling_.row(i).begin());
-    coupling_(i, i) = norm;
+    coefficients[static_cast<std::size_t>(next + i)] =
+        orthogonalise(next + i, std::span(coefficients).first(static_cast<std::size_t>(next + i)));
+    const Index known = next + i + 1;
+    std::copy_n(coefficients.begin(), std::min(known, room_), projected_.row(multiplied_ + i).begin());
+    std::copy_n(coefficients.begin() + next, i + 1, coupling_.row(i).begin());
   }
+  // What a restart has kept is coupled to the next block by numbers that its residuals alone have told.
+  if (const Index kept = std::ssize(state_.values); multiplied_ == kept)
+    for (Index n = 0; n < kept; ++n)
+      for (Index row = kept; row < next; ++row) projected_(n, row) = projected_(row, n);
   last_width_ = width_;
   multiplied_ = next;
   width_ = std::min(width_, left_ - next);
 }
 
+/// Multiplies until the basis is full, or it is worth a look.
 void ThickRestart::expand() {
   do multiply_block();
-  while (width_ > 0 && multiplied_ + width_ <= room_);
+  while (!full() && !(options_.beyond && multiplied_ >= options_.pairs));
+}
+
+void ThickRestart::measure_asymmetry() {
+  for (Index i = 0; i < multiplied_; ++i)
+    for (Index j = 0; j < i; ++j)
+      state_.asymmetry = std::max(state_.asymmetry, std::abs(projected_(i, j) - projected_(j, i)));
 }
 
 void ThickRestart::project() {
   matrix_.require_finite();
+  measure_asymmetry();
   rotation_ = Matrix<double>(multiplied_, multiplied_);
   for (Index i = 0; i < multiplied_; ++i)
     std::copy_n(projected_.row(i).begin(), i + 1, rotation_.row(i).begin());
@@ -222,7 +240,25 @@ double ThickRestart::residual(Index pair) const {
   return std::sqrt(square);
 }
 
-/// Pairs settled from the wanted end on.
+/// Whether the start vector would have told of an eigenvalue beyond the value asked about.
+bool ThickRestart::nothing_beyond() const {
+  const bool lanczos = block_ == 1 && state_.cycle == 0 && state_.draws == 1;
+  if (!options_.beyond || !lanczos) return false;
+  const double b = *options_.beyond;
+  if (options_.largest ? b <= ritz_.front() : b >= ritz_.front()) return false;
+  const double enough =
+      2 * static_cast<double>(left_) / (std::numbers::pi * chance_of_a_miss * chance_of_a_miss);
+  double before = 0, p = 1, sum = 1;
+  for (Index j = 1; j < multiplied_ && sum < enough; ++j) {
+    const double coupled = j > 1 ? projected_(j - 1, j - 2) : 0.0;
+    const double next = ((b - projected_(j - 1, j - 1)) * p - coupled * before) / projected_(j, j - 1);
+    before = std::exchange(p, next);
+    sum += p * p;
+  }
+  return sum >= enough;
+}
+
+/// Pairs converged from the wanted end on.
 Index ThickRestart::converged() const {
   Index n = 0;
   for (; n < multiplied_; ++n) {
@@ -233,6 +269,12 @@ Index ThickRestart::converged() const {
     if (10 * estimate >= (options_.largest ? short_of : -short_of)) break;
   }
   return n;
+}
+
+/// Before a basis is full, few products tell little of what a residual's tenth would settle.
+Index ThickRestart::settled() const {
+  if (nothing_beyond()) return std::max(converged(), std::min(options_.pairs, multiplied_));
+  return options_.beyond && !full() ? 0 : converged();
 }
 
 /// The first `kept` Ritz vectors take the place of the basis.
@@ -287,8 +329,8 @@ ThickRestartResult ThickRestart::solve(const RestartState& from) {
     continue_from(from);
   else
     begin();
+  RestartState last = state_;
   for (;;) {
-    const RestartState last = state_;
     try {
       expand();
     } catch (const Interrupted&) {
@@ -297,12 +339,18 @@ ThickRestartResult ThickRestart::solve(const RestartState& from) {
       throw;
     }
     project();
-    const Index settled = converged();
-    if (options_.on_cycle) options_.on_cycle(settled);
-    const bool enough = settled >= options_.pairs || width_ == 0;
-    if (enough || (options_.max_products > 0 && state_.products >= options_.max_products))
-      return {.pairs = take(settled), .products = state_.products, .norm_estimate = state_.norm_estimate};
-    restart(settled);
+    const Index count = settled();
+    if (options_.on_look) options_.on_look(count);
+    const bool enough = count >= options_.pairs || width_ == 0;
+    const bool over = options_.max_products > 0 && state_.products >= options_.max_products;
+    if (enough || (full() && over))
+      return {.pairs = take(count),
+              .products = state_.products,
+              .norm_estimate = state_.norm_estimate,
+              .asymmetry = state_.asymmetry};
+    if (!full()) continue;
+    restart(count);
+    last = state_;
     report(false);
   }
 }

@@ -44,19 +44,33 @@ Index block_width(Index size) {
   return std::clamp<Index>(entries / std::max<Index>(size, 1), 1, 64);
 }
 
-Residuals fresh_residuals(const LinearOperator& op, ConstMultiVector vectors, Matrix<double>* rest) {
+Residuals fresh_residuals(const LinearOperator& op, ConstMultiVector vectors,
+                          const ResidualDetails& details) {
   const Index width = std::min(block_width(op.range().size()), vectors.rows);
-  Matrix<double> products(rest ? vectors.rows : width, vectors.cols);
+  Matrix<double> products(details.rest ? vectors.rows : width, vectors.cols);
+  Matrix<double> together(details.together ? vectors.rows : 0, vectors.rows);
   Residuals result;
   for (Index first = 0; first < vectors.rows; first += width) {
     const Index count = std::min(width, vectors.rows - first);
     const auto block = vectors.rows_from(first, count);
-    const auto images = products.view().rows_from(rest ? first : 0, count);
+    const auto images = products.view().rows_from(details.rest ? first : 0, count);
     op.apply(block, images);
+    if (details.together)
+      gemm<double>(Op::none, Op::transpose, 1.0, images, vectors, 0.0,
+                   together.view().rows_from(first, count));
     append_residuals(op.comm(), block, images, result);
   }
-  if (rest) *rest = std::move(products);
+  sum_over_ranks(op.comm(), together.entries());
+  if (details.rest) *details.rest = std::move(products);
+  if (details.together) *details.together = std::move(together);
   return result;
+}
+
+double asymmetry(ConstMatrixView<double> a) {
+  double largest = 0;
+  for (Index i = 0; i < a.rows; ++i)
+    for (Index j = 0; j < i; ++j) largest = std::max(largest, std::abs(a(i, j) - a(j, i)));
+  return largest;
 }
 
 namespace {

@@ -20,8 +20,11 @@ namespace {
 struct Candidates {
   Matrix<double> vectors;
   Index upper = 0;
-  Residuals residuals;    ///< of fresh products
-  double distance = 0.0;  ///< of the operator they were sought with, from the one asked for
+  Residuals residuals;      ///< of fresh products
+  double distance = 0.0;    ///< of the operator they were sought with, from the one asked for
+  double asymmetry = -1.0;  ///< of the operator asked for, as far as products with it told; -1: they did not
+  double sought_asymmetry = 0.0;  ///< of the operator they were sought with
+  double rounding = 0.0;          ///< unit roundoff of its products
 };
 
 Candidates solve_densely(const LinearOperator& op, const Options& options, Spectrum& spectrum) {
@@ -120,7 +123,10 @@ std::optional<Candidates> solve_by(const StandIn& stand_in, const LinearOperator
   Candidates candidates{.vectors = std::move(found.pairs.vectors),
                         .upper = found.pairs.upper,
                         .residuals = std::move(found.residuals),
-                        .distance = stand_in.distance};
+                        .distance = stand_in.distance,
+                        .asymmetry = found.asymmetry,
+                        .sought_asymmetry = found.pairs.asymmetry,
+                        .rounding = stand_in.rounding};
   // A lower precision moves eigenvalues by its rounding, for which certificate.hpp has this measure.
   if (stand_in.rounding > options.rounding)
     candidates.distance += residual_floor(spectrum.norm_estimate, stand_in.rounding);
@@ -148,7 +154,9 @@ Candidates solve_iteratively(const LinearOperator& op, const Options& options, S
   spectrum.reason = pairs.reason;
   Candidates candidates{.vectors = std::move(pairs.vectors), .upper = pairs.upper};
   try {
-    candidates.residuals = fresh_residuals(op, candidates.vectors.view());
+    Matrix<double> together;
+    candidates.residuals = fresh_residuals(op, candidates.vectors.view(), {.together = &together});
+    if (pairs.asymmetry >= 0) candidates.asymmetry = std::max(pairs.asymmetry, asymmetry(together.view()));
   } catch (const Interrupted&) {
     if (resumable.on_restart)
       resumable.on_restart(
@@ -270,13 +278,27 @@ void compare_second_start(const LinearOperator& op, const Options& options, Spec
   }
 }
 
-/// Random vectors tell whether the operator is symmetric: to rounding, times what its sums add up.
-void judge_symmetry(const Options& options, Spectrum& spectrum) {
-  if (spectrum.symmetry_defect <= 1e4 * options.rounding) return;
-  doubt(spectrum,
-        fmt::format("the operator is not symmetric to rounding: |<u, H v> - <v, H u>| is {:.1e} |H| for "
-                    "random unit vectors",
-                    spectrum.symmetry_defect));
+/// The products of solve and certificate tell whether the operators are symmetric: to rounding, times what
+/// its sums add up. Random vectors do where no products were kept that could.
+void judge_symmetry(const LinearOperator& op, const Options& options, const Candidates& candidates,
+                    Spectrum& spectrum) {
+  const double norm = spectrum.norm_estimate;
+  const auto relative = [&](double asymmetry) { return norm > 0 ? asymmetry / norm : asymmetry; };
+  if (candidates.asymmetry < 0) {
+    spectrum.symmetry_defect = symmetry_defect(op, norm, options.seed);
+    spectrum.matvecs += 2;
+  } else {
+    spectrum.symmetry_defect = relative(candidates.asymmetry);
+  }
+  const auto judge = [&](double defect, double rounding, const char* which) {
+    if (defect <= 1e4 * rounding) return;
+    doubt(spectrum,
+          fmt::format("the operator{} is not symmetric to rounding: |<u, H v> - <v, H u>| is {:.1e} "
+                      "|H| for unit vectors",
+                      which, defect));
+  };
+  judge(spectrum.symmetry_defect, options.rounding, "");
+  judge(relative(candidates.sought_asymmetry), candidates.rounding, " that stood in for it");
 }
 
 }  // namespace
@@ -306,9 +328,7 @@ Spectrum compute(const LinearOperator& op, const Options& options) {
   drop_guards(options, candidates, spectrum);
   fix_signs(op.comm(), op.range(), spectrum.vectors.view());
   spectrum.orthogonality_defect = orthogonality_defect(op.comm(), spectrum.vectors.view());
-  spectrum.symmetry_defect = symmetry_defect(op, spectrum.norm_estimate, options.seed);
-  spectrum.matvecs += 2;
-  judge_symmetry(options, spectrum);
+  judge_symmetry(op, options, candidates, spectrum);
   if (options.second_start && options.which != Which::all) compare_second_start(op, options, spectrum);
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   spectrum.seconds = op.comm().broadcast_value(elapsed.count());

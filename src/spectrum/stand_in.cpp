@@ -114,7 +114,10 @@ class Rounds {
   /// Products with the operator tell whether there is an end to it.
   bool over() {
     const auto vectors = solve_.pairs.vectors.view();
-    solve_.residuals = fresh_residuals(op_, vectors, options_.as_they_are ? nullptr : &rest_);
+    Matrix<double> together;
+    solve_.residuals = fresh_residuals(
+        op_, vectors, {.rest = options_.as_they_are ? nullptr : &rest_, .together = &together});
+    solve_.asymmetry = asymmetry(together.view());
     solve_.products += vectors.rows;
     norm_ = solve_.pairs.norm_estimate;
     for (const double value : solve_.residuals.values) norm_ = std::max(norm_, std::abs(value));

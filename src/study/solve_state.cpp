@@ -73,6 +73,8 @@ void read_numbers(const h5::InputFile& file, SolvePoint& point, std::array<std::
   state.lower = file.attribute_integer(group, "lower") != 0;
   state.norm_estimate = file.attribute_real(group, "norm_estimate");
   state.restart.norm_estimate = file.attribute_real(group, "cycle_norm_estimate");
+  state.asymmetry = file.attribute_real(group, "asymmetry");
+  state.restart.asymmetry = file.attribute_real(group, "cycle_asymmetry");
   state.reason = file.attribute_text(group, "reason");
 }
 
@@ -85,7 +87,8 @@ void share(const Comm& comm, SolvePoint& point, std::array<std::vector<double>, 
   upper = comm.broadcast_value(upper);
   state.phase = comm.broadcast_value(state.phase);
   state.lower = comm.broadcast_value(state.lower);
-  for (double* value : {&state.norm_estimate, &state.restart.norm_estimate})
+  for (double* value :
+       {&state.norm_estimate, &state.restart.norm_estimate, &state.asymmetry, &state.restart.asymmetry})
     *value = comm.broadcast_value(*value);
 }
 
@@ -108,6 +111,8 @@ void write_solve(const Comm& comm, const std::filesystem::path& path, const Part
   file.attribute(group, "lower", state.lower);
   file.attribute(group, "norm_estimate", state.norm_estimate);
   file.attribute(group, "cycle_norm_estimate", state.restart.norm_estimate);
+  file.attribute(group, "asymmetry", state.asymmetry);
+  file.attribute(group, "cycle_asymmetry", state.restart.asymmetry);
   file.attribute(group, "reason", state.reason);
   file.commit(Durability::flushed, true);
 }

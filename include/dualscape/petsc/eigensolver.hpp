@@ -27,6 +27,7 @@ struct EigenState {
   Index phase_began = 0;         ///< `products` at the start of this phase
   Index solve_products = 0;      ///< of the solve that this search follows
   double norm_estimate = 0.0;    ///< largest |Ritz value| seen by solves that are over
+  double asymmetry = -1.0;       ///< as in Eigenpairs, of solves that are over
   std::string reason = "converged";
   RestartState restart;  ///< of the solve under way; empty: it begins anew
 };
@@ -39,7 +40,7 @@ struct EigenOptions {
   Index start = 0;               ///< number of the first start vector, below 32768
   Index block = 1;               ///< vectors multiplied at once, but for the search for missed pairs
   Index max_products = 0;        ///< 0: max(5000, 100 count)
-  /// Hears of each restart: products so far, pairs converged so far.
+  /// Hears of each look at the pairs: products so far, pairs converged so far.
   std::function<void(Index products, Index converged)> monitor;
   /// Hears of each restart of our own solver, of the beginning of each solve and of the end; and once more,
   /// with `stopping`, when a product throws Interrupted: of where to go on from. What the state refers to
@@ -56,6 +57,7 @@ struct Eigenpairs {
   Index solve_products = 0;    ///< products of the solves
   Index check_products = 0;    ///< products of the search for missed pairs
   double norm_estimate = 0.0;  ///< largest |Ritz value| seen: at most the norm of the operator
+  double asymmetry = -1.0;     ///< as in ThickRestartResult, of all solves; -1 where only SLEPc's solved
   std::string reason;          ///< "converged", or why there are fewer pairs than asked
 };
 
@@ -65,7 +67,8 @@ struct Eigenpairs {
 ///
 /// A Krylov space holds one vector of a multiple eigenvalue, so that copies may be missing after a solve. A
 /// search follows: all pairs found are deflated, a solver with a new start vector (SLEPc's with options
-/// -check_eps_...) looks for what belongs among them, until nothing is found.
+/// -check_eps_...) looks for what belongs among them, until nothing is found. That nothing belongs beyond the
+/// guard is told by the start vector's share in it (thick_restart.hpp), by our solver in a few products.
 ///
 /// `from` continues an earlier call with the same options, at any number of ranks, with the numbers of
 /// products it would have come to; a solve of SLEPc's begins anew.

@@ -29,6 +29,7 @@ struct RestartState {
   Index products = 0;  ///< of this solve so far
   Index draws = 0;     ///< random vectors used so far
   double norm_estimate = 0.0;
+  double asymmetry = 0.0;      ///< as in ThickRestartResult, so far
   std::vector<double> values;  ///< Ritz values kept, the wanted end first
   ConstMultiVector vectors;    ///< this rank's parts, orthonormal
 };
@@ -41,14 +42,16 @@ struct ThickRestartOptions {
   double keep = 0.7;           ///< fraction of the vectors not yet converged that a restart keeps
   double tolerance = 1e-8;     ///< of a residual, relative to the largest |Ritz value| seen
   double norm_estimate = 0.0;  ///< such a value seen before
-  /// Where all that counts is what lies beyond this value: a pair is also settled as soon as its residual is
-  /// a tenth of what separates it from the value on the other side.
+  /// Where all that counts is what lies beyond this value, whatever the vectors are: the solve is over as
+  /// soon as the random vector that it began with tells that nothing does (thick_restart below); and at a
+  /// restart a pair is also settled when its residual is a tenth of what separates it from the value on the
+  /// other side.
   std::optional<double> beyond;
   Index max_products = 0;                         ///< 0: no limit; looked at once a restart
   std::uint64_t seed = 1;                         ///< of the random vectors
   std::uint32_t substream = 0;                    ///< of the random vectors; below 65536
   std::vector<std::span<const double>> deflated;  ///< orthonormal vectors to be kept out
-  std::function<void(Index converged)> on_cycle;  ///< hears of each cycle's end
+  std::function<void(Index converged)> on_look;   ///< hears how many pairs have converged
   /// Hears of each restart; and once more, with `stopping`, when a product throws Interrupted: of the last
   /// restart, which is all that needs to be kept. The vectors are those of the solver, for the length of the
   /// call.
@@ -59,11 +62,26 @@ struct ThickRestartResult {
   std::vector<RitzPair> pairs;  ///< the wanted end first; fewer than asked only at the limit of products
   Index products = 0;           ///< of this solve, those before a continuation included
   double norm_estimate = 0.0;   ///< largest |Ritz value| seen
+  /// Largest |<q_i, H q_j> - <q_j, H q_i>| over the vectors of each basis, from the coefficients that make
+  /// these orthogonal: a symmetric operator leaves rounding.
+  double asymmetry = 0.0;
 };
+
+/// How likely it is, over its random start vector, that a solve says that no eigenvalue lies beyond a given
+/// value where one does.
+inline constexpr double chance_of_a_miss = 1e-6;
 
 /// Pairs of one end of the spectrum of a symmetric operator: the same numbers of products, and the same pairs
 /// but for rounding, at any number of ranks and however often stopped and continued from `from`. Ritz values
-/// settle from the wanted end on; a block keeps a basis of at most `basis` + `block` vectors.
+/// settle from the wanted end on, and are looked at once a restart; a block keeps a basis of at most `basis`
+/// + `block` vectors.
+///
+/// With `beyond` they are looked at after each product. Where b = *beyond is past all Ritz values, the share
+/// of the start vector x in the eigenspaces beyond b, |P x|^2, is at most rho = 1 / sum_(j < k) p_j(b)^2
+/// after k products, p_j Lanczos' orthonormal polynomials (the kernel polynomial that takes the value 1 at b
+/// grows beyond it, and its mean square over x's spectral measure is rho). An eigenvector u has <x, u>^2 <=
+/// rho with a probability of at most sqrt(2 n rho / pi), x being uniform on the sphere of n dimensions:
+/// nothing is beyond b, or chance_of_a_miss has come true, once that is below it.
 ///
 /// Throws ComputationError when a product is not finite, CallError when SLEPc fails, whatever the products
 /// throw. @note Collective

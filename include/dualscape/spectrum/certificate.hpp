@@ -18,8 +18,18 @@ struct Residuals {
   std::vector<double> residuals;
 };
 
-/// One fresh block product per vector. `rest` gets the residual vectors H v - theta v. @note Collective
-Residuals fresh_residuals(const LinearOperator& op, ConstMultiVector vectors, Matrix<double>* rest = nullptr);
+/// What else fresh products give, where it is asked for.
+struct ResidualDetails {
+  Matrix<double>* rest = nullptr;      ///< gets the residual vectors H v - theta v
+  Matrix<double>* together = nullptr;  ///< gets V^T H V: row j has <v_i, H v_j>
+};
+
+/// One fresh block product per vector. @note Collective
+Residuals fresh_residuals(const LinearOperator& op, ConstMultiVector vectors,
+                          const ResidualDetails& details = {});
+
+/// Largest |a_ij - a_ji|.
+double asymmetry(ConstMatrixView<double> a);
 
 struct Bounds {
   /// |lambda - theta| for some eigenvalue lambda: min(r, r^2/d).

@@ -43,6 +43,7 @@ struct StandInSolve {
   bool settled = false;     ///< every pair asked for meets the tolerance with A
   petsc::Eigenpairs pairs;  ///< the last round's
   Residuals residuals;      ///< of these, by fresh products with A; none where too few pairs were found
+  double asymmetry = 0.0;   ///< largest |<v, A u> - <u, A v>| over these
   Index products = 0;       ///< with A
   Index stand_in_products = 0;
 };

@@ -268,6 +268,62 @@ TEST(ThickRestart, SettlesWhatCannotReachAGivenValue) {
   EXPECT_EQ(found.norm_estimate, 20);
 }
 
+TEST(ThickRestart, IsOverAsSoonAsItsStartVectorTellsThatNothingLiesBeyond) {
+  const Comm comm(MPI_COMM_WORLD);
+  const KnownSpectrum op(comm, slow_decay(500));
+  // 10 is the largest value, -4 the smallest one.
+  for (const bool largest : {true, false}) {
+    ThickRestartOptions options{.largest = largest, .pairs = 2, .basis = 40, .tolerance = 1e-12};
+    Index last = 1000;
+    for (const double factor : {1.1, 2.0, 10.0}) {
+      options.beyond = (largest ? 10 : -4) * factor;
+      const Index products = solve(op, options).products;
+      EXPECT_LT(products, last) << "the further off, the sooner";
+      last = products;
+    }
+    // With each product p_j(b) grows by 12 or more: by x + sqrt(x^2 - 1) where b is x half ranges off.
+    EXPECT_LE(last, 2 + std::ceil(std::log(std::sqrt(1000.0 / 3) / chance_of_a_miss) / std::log(12)));
+    // Close to the value it must not be told before the value itself is seen.
+    for (const double factor : {0.999, 0.9, 0.5}) {
+      options.beyond = (largest ? 10 : -4) * factor;
+      for (options.seed = 1; options.seed <= 20; ++options.seed) {
+        const auto found = solve(op, options);
+        ASSERT_ALL(!found.pairs.empty());
+        EXPECT_NEAR(found.pairs.front().value, largest ? 10 : -4, 1e-9) << factor << " " << options.seed;
+      }
+    }
+  }
+}
+
+TEST(ThickRestart, MeasuresHowFarTheOperatorIsFromSymmetric) {
+  const Comm comm(MPI_COMM_WORLD);
+  for (const Index block : {1, 3}) {
+    const ThickRestartOptions options{.pairs = 4, .basis = 12, .block = block, .tolerance = 1e-10};
+    KnownSpectrum op(comm, slow_decay(300));
+    Index restarts = 0;
+    ThickRestartOptions counted = options;
+    counted.on_restart = [&](const RestartState&, bool) { ++restarts; };
+    const auto symmetric = solve(op, counted);
+    EXPECT_GT(restarts, 1);
+    EXPECT_LT(symmetric.asymmetry, 100 * epsilon * 10);
+    // <u, H v> - <v, H u> = delta (u_0 v_1 - v_0 u_1), entries of unit vectors.
+    Matrix<double> in;
+    op.before_product = [&](ConstMultiVector vectors) {
+      in = Matrix<double>(vectors.rows, vectors.cols);
+      for (Index j = 0; j < vectors.rows; ++j) std::ranges::copy(vectors.row(j), in.row(j).begin());
+    };
+    constexpr double delta = 1e-6;
+    op.after_product = [&](MultiVector out) {
+      for (Index j = 0; comm.is_root() && j < out.rows; ++j) out(j, 0) += delta * in(j, 1);
+    };
+    ThickRestartOptions loose = options;
+    loose.tolerance = 1e-4;
+    const double asymmetry = solve(op, loose).asymmetry;
+    EXPECT_LE(asymmetry, delta);
+    EXPECT_GE(asymmetry, 1e-3 * delta);
+  }
+}
+
 TEST(ThickRestart, StopsAtTheLimitWithWhatHasConverged) {
   const Comm comm(MPI_COMM_WORLD);
   const KnownSpectrum op(comm, slow_decay(2000));
