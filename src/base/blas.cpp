@@ -35,9 +35,10 @@ double multiply_adds = 0;
 constexpr Index narrow = 64;
 /// Multiplications up to which OpenBLAS takes its kernels for small matrices, which pack nothing.
 constexpr Index small_product = 1'000'000;
-/// Entries of a right factor up to which a transposed copy costs nothing; the small kernels for a transposed
-/// one with few inner entries are slow.
+/// The small kernels are slow with a transposed right factor that has few inner entries, and refuse one for a
+/// result of few columns: then a turned copy of it, of this many entries or for this many columns, pays.
 constexpr Index small_factor = 4096;
+constexpr Index few_columns = 16;
 
 /// Rows of a product to be computed at once. A narrow result in pieces that the small kernels take comes at
 /// the rate of a square product instead of 0.5 to 0.7 of it (784-30-30-10, double and single). The pieces
@@ -88,7 +89,7 @@ void gemm(Op op_a, Op op_b, Real alpha, std::type_identity_t<ConstMatrixView<Rea
   const Index height = rows_at_once(c, inner);
   if (height == c.rows) return call_blas<Real>(op_a, op_b, alpha, a, b, beta, c);
   std::vector<Real> turned;
-  if (op_b == Op::transpose && b.rows * b.cols <= small_factor) {
+  if (op_b == Op::transpose && (b.rows <= few_columns || b.rows * b.cols <= small_factor)) {
     turned = transposed<Real>(b);
     b = {turned.data(), b.cols, b.rows};
     op_b = Op::none;

@@ -45,6 +45,16 @@ ConstMatrixView<Real> rows(const Matrix<Real>& matrix, Index count) {
   return matrix.view().rows_from(0, count);
 }
 
+/// R{a} entering layer l: in the place of the layer below's R{z}, unless its second derivative is kept for
+/// the way back, which needs both.
+template <class Real>
+MatrixView<Real> entering(const Tile<Real>& tile, TangentBuffers<Real>& buffers, Index l, Index rows,
+                          Index cols) {
+  const bool curved = tile.d2[static_cast<std::size_t>(l - 1)].rows() > 0;
+  const Index depth = std::ssize(tile.a);
+  return curved ? sized(buffers.ra, l, depth, rows, cols) : sized(buffers.rz, l - 1, depth, rows, cols);
+}
+
 }  // namespace
 
 Index BlockLayout::first_layer() const {
@@ -73,7 +83,7 @@ MatrixView<Real> Tangent<Real>::forward(const Tile<Real>& tile, const BlockVecto
     const Layer& layer = net.layer(l);
     const auto rz = sized(buffers.rz, l, net.depth(), n, k * layer.out);
     if (l > lowest) {
-      const auto ra = sized(buffers.ra, l, net.depth(), n, k * layer.in);
+      const auto ra = entering(tile, buffers, l, n, k * layer.in);
       model_.map(l).apply(model_.weight(l), unfolded(ra, layer.in), Write::replace, unfolded(rz, layer.out));
     }
     if (const Index offset = block_.weight_offset[at]; offset != BlockLayout::absent)
@@ -84,7 +94,7 @@ MatrixView<Real> Tangent<Real>::forward(const Tile<Real>& tile, const BlockVecto
     if (const Index offset = block_.bias_offset[at]; offset != BlockLayout::absent)
       add_bias<Real>(directions.part(offset, layer.out), rz);
     if (l + 1 == net.depth()) return rz;
-    scale_directions<Real>(rows(tile.d1[at], n), rz, sized(buffers.ra, l + 1, net.depth(), n, k * layer.out));
+    scale_directions<Real>(rows(tile.d1[at], n), rz, entering(tile, buffers, l + 1, n, k * layer.out));
   }
 }
 
@@ -182,8 +192,8 @@ void Tangent<Real>::add_gradient_derivative(const Tile<Real>& tile, const BlockV
       const auto weights = out.part(block_.weight_offset[at], layer.weight_size);
       model_.map(l).add_adjoint_weight_many(rd, rows(tile.a[at], n), k, weights);
       if (l > lowest)
-        model_.map(l).add_adjoint_weight_of_many(
-            rows(tile.d[at], n), sized(buffers.ra, l, net.depth(), n, k * layer.in), k, weights);
+        model_.map(l).add_adjoint_weight_of_many(rows(tile.d[at], n),
+                                                 entering(tile, buffers, l, n, k * layer.in), k, weights);
     }
     if (const Index offset = block_.bias_offset[at]; offset != BlockLayout::absent)
       add_row_sums<Real>(rd, out.part(offset, layer.out));

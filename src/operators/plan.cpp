@@ -100,14 +100,15 @@ MemoryPlan memory_plan(const Work& work, int rank, int ranks) {
   const auto samples = static_cast<std::uint64_t>(own.samples);
   const auto tile = static_cast<std::uint64_t>(kept.largest_tile);
 
-  std::uint64_t outs = 0;  // rz, rd, and ra above the lowest layer
+  std::uint64_t outs = 0;  // rz, rd, and ra above a curved activation from the lowest layer on
   std::uint64_t all_outs = 0;
   for (Index l = 0; l < work.network.depth(); ++l) {
-    const auto out = static_cast<std::uint64_t>(work.network.layer(l).out);
+    const nn::Layer& layer = work.network.layer(l);
+    const auto out = static_cast<std::uint64_t>(layer.out);
+    const bool last = l + 1 == work.network.depth();
     all_outs += out;
-    if (l >= work.block.first_layer()) outs += 3 * out;
+    if (l >= work.block.first_layer()) outs += (last || nn::piecewise_linear(layer.activation) ? 2 : 3) * out;
   }
-  outs -= static_cast<std::uint64_t>(work.network.outputs());
 
   MemoryPlan plan;
   plan.data =

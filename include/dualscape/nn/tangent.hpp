@@ -66,8 +66,10 @@ BlockLayout whole_network(const Network& network);
 /// Scratch for one tile and k directions; buffers are kept between tiles.
 template <class Real>
 struct TangentBuffers {
-  std::vector<Matrix<Real>> rz;      ///< rz[l]: n x (k out)
-  std::vector<Matrix<Real>> ra;      ///< ra[l]: n x (k in), of the activity entering layer l
+  /// rz[l]: n x (k out): R{z^l}; after `forward`, below a piecewise linear activation, R{a} entering layer
+  /// l + 1, since only phi'' would need R{z^l} again.
+  std::vector<Matrix<Real>> rz;
+  std::vector<Matrix<Real>> ra;      ///< ra[l]: n x (k in): R{a} entering layer l from a curved activation
   std::vector<Matrix<Real>> rd;      ///< rd[l]: n x (k out): R{d_z^l}
   std::vector<Matrix<Real>> slopes;  ///< one matrix, n x k
 };

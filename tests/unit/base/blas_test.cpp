@@ -55,13 +55,15 @@ TEST(Gemm, MatchesLoopsInSingle) {
   expect_gemm_matches_loops<float>(5, 7, 3);
 }
 
-// Narrow results are computed in pieces of rows, here 256 + 256 + 88 and 512 + 88, the second with a small
-// factor.
+// Narrow results are computed in pieces of rows, here 256 + 256 + 88, then 512 + 88 with a small factor, then
+// 192 + 192 + 16 with few columns.
 TEST(Gemm, MatchesLoopsWhereTheResultIsNarrowAndHigh) {
   expect_gemm_matches_loops<double>(600, 30, 130);
   expect_gemm_matches_loops<double>(600, 10, 30);
+  expect_gemm_matches_loops<double>(400, 10, 512);
   expect_gemm_matches_loops<float>(600, 30, 130);
   expect_gemm_matches_loops<float>(600, 10, 30);
+  expect_gemm_matches_loops<float>(400, 10, 512);
 }
 
 TEST(Gemm, RefusesShapesThatDoNotFit) {
