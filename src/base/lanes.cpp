@@ -1,6 +1,7 @@
 #include "dualscape/base/lanes.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <functional>
 #include <limits>
@@ -59,6 +60,58 @@ void for_each_range(std::span<const Index> pieces, Index vectors, Index vector, 
     offset += size;
   }
 }
+
+/// Vectors that travel together: few enough that what arrives is still in the cache when it is put into its
+/// places, and needs little memory beside whole vectors.
+Index vectors_at_once(Index vectors, Index size) {
+  constexpr Index entries = Index{1} << 17;
+  return std::max<Index>(1, std::min(vectors, entries / std::max<Index>(size, 1)));
+}
+
+/// The other ranks' parts of a few vectors, under way from start() to finish().
+class PartsExchange {
+ public:
+  PartsExchange(const Comm& comm, const Partition& partition) : comm_(comm), partition_(partition) {}
+
+  /// `vector`: where one vector alone is to arrive, every part in its place; none: the parts arrive rank by
+  /// rank, vector by vector, in a buffer. @note Collective
+  void start(ConstMultiVector parts, double* vector) {
+    const auto ranks = static_cast<std::size_t>(comm_.size());
+    send_counts_.assign(ranks, static_cast<int>(parts.rows * parts.cols));
+    send_counts_[static_cast<std::size_t>(comm_.rank())] = 0;
+    send_starts_.assign(ranks, 0);
+    counts_.clear();
+    starts_.clear();
+    Index arriving = 0;
+    for (int r = 0; r < comm_.size(); ++r) {
+      counts_.push_back(r == comm_.rank() ? 0 : static_cast<int>(parts.rows * partition_.count(r)));
+      starts_.push_back(static_cast<int>(vector != nullptr ? partition_.begin(r) : arriving));
+      arriving += counts_.back();
+    }
+    if (vector == nullptr) arrived_.resize(static_cast<std::size_t>(arriving));
+    if (!parts.contiguous()) {
+      packed_.clear();
+      for (Index v = 0; v < parts.rows; ++v)
+        packed_.insert(packed_.end(), parts.row(v).begin(), parts.row(v).end());
+    }
+    MPI_Ialltoallv(parts.contiguous() ? parts.data : packed_.data(), send_counts_.data(), send_starts_.data(),
+                   MPI_DOUBLE, vector != nullptr ? vector : arrived_.data(), counts_.data(), starts_.data(),
+                   MPI_DOUBLE, comm_.get(), &request_);
+  }
+
+  /// What arrived in the buffer.
+  const double* finish() {
+    MPI_Wait(&request_, MPI_STATUS_IGNORE);
+    return arrived_.data();
+  }
+
+ private:
+  const Comm& comm_;
+  const Partition& partition_;
+  std::vector<double> packed_, arrived_;
+  std::vector<int> send_counts_, send_starts_, counts_, starts_;
+  MPI_Request request_ = MPI_REQUEST_NULL;
+};
 
 }  // namespace
 
@@ -242,15 +295,31 @@ void OrderedSum<Real>::all_reduce(MatrixView<double> out) {
 void gather_all(const Comm& comm, const Partition& partition, ConstMultiVector parts,
                 MatrixView<double> whole) {
   const Index vectors = parts.rows;
-  const std::vector<Index> one_piece(1, partition.size());
-  if (vectors == 1 || whole.contiguous()) {
-    gather_pieces<double>(comm, partition, parts, one_piece,
-                          {whole.data, static_cast<std::size_t>(vectors * partition.size())});
-    return;
+  const int me = comm.rank();
+  const auto place = [&](Index v, int r, const double* from) {
+    std::copy_n(from, partition.count(r), whole.row(v).begin() + partition.begin(r));
+  };
+  const Index chunk = vectors_at_once(vectors, partition.size());
+  checked_int(chunk * partition.size());
+  // One exchange is under way while what came with the one before is put into its places.
+  std::array<PartsExchange, 2> exchanges{PartsExchange(comm, partition), PartsExchange(comm, partition)};
+  const auto exchange_of = [&](Index v) -> PartsExchange& {
+    return exchanges[static_cast<std::size_t>(v / chunk % 2)];
+  };
+  const auto start = [&](Index v) {
+    if (comm.size() > 1 && v < vectors)
+      exchange_of(v).start(parts.rows_from(v, std::min(chunk, vectors - v)),
+                           chunk == 1 ? whole.row(v).data() : nullptr);
+  };
+  start(0);
+  for (Index v = 0; v < vectors; v += chunk) {
+    start(v + chunk);
+    const Index end = std::min(v + chunk, vectors);
+    for (Index i = v; i < end; ++i) place(i, me, parts.row(i).data());
+    const double* from = exchange_of(v).finish();
+    for (int r = 0; r < comm.size() && chunk > 1; ++r)
+      for (Index i = v; i < end && r != me; ++i, from += partition.count(r)) place(i, r, from);
   }
-  Matrix<double> contiguous(vectors, partition.size());
-  gather_pieces<double>(comm, partition, parts, one_piece, contiguous.entries());
-  for (Index v = 0; v < vectors; ++v) std::ranges::copy(contiguous.row(v), whole.row(v).begin());
 }
 
 template <class Real>

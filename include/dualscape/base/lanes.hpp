@@ -102,13 +102,12 @@ class OrderedSum {
 
 using LaneSum = OrderedSum<double>;
 
-/// Gathers distributed vectors: row j of `whole` (k x size) gets all parts of vector j on every rank. One
-/// exchange.
-/// @note Collective
+/// Gathers distributed vectors: row j of `whole` (k x size) gets all parts of vector j on every rank, by one
+/// exchange for every 131,072 entries or longer vector. @note Collective
 void gather_all(const Comm& comm, const Partition& partition, ConstMultiVector parts,
                 MatrixView<double> whole);
 
-/// The same, rounded to Real before the exchange, piece by piece: the k vectors' shares of each of the
+/// The same in one exchange, rounded to Real before it, piece by piece: the k vectors' shares of each of the
 /// `pieces` (sizes that add up to partition.size()) one after the other. `whole`: k x size entries. @note
 /// Collective
 template <class Real>

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
+#include <utility>
 
 #include "dualscape/base/error.hpp"
 #include "dualscape/base/signals.hpp"
@@ -118,18 +120,52 @@ TEST(LaneSum, ALaneLeftUnfilledIsAnError) {
   EXPECT_THROW(sum.all_reduce(out.view()), std::exception);
 }
 
+double entry(Index vector, Index i) {
+  return 1e-9 + 1e6 * static_cast<double>(vector) + static_cast<double>(i);
+}
+
+/// This rank's part of vectors whose entries are all different, and not numbers of single precision.
+Matrix<double> own_part(const Comm& comm, const Partition& partition, Index vectors) {
+  Matrix<double> part(vectors, partition.count(comm.rank()));
+  for (Index v = 0; v < vectors; ++v)
+    for (Index i = 0; i < part.cols(); ++i) part(v, i) = entry(v, partition.begin(comm.rank()) + i);
+  return part;
+}
+
+// In one exchange; in several, the last a shorter one; each vector on its own.
+constexpr std::array<std::pair<Index, Index>, 4> vectors_of_sizes{
+    {{1, 10}, {4, 10}, {5, 30'000}, {3, 140'000}}};
+
 TEST(GatherAll, PutsThePartsOfEachVectorInOrder) {
   const Comm comm(MPI_COMM_WORLD);
-  for (Index vectors : {1, 4}) {
-    const Partition partition(10, comm.size());
-    Matrix<double> part(vectors, partition.count(comm.rank()));
+  for (const auto& [vectors, size] : vectors_of_sizes)
+    for (const Index gap : {0, 3}) {
+      const Partition partition(size, comm.size());
+      Matrix<double> whole(vectors, size + gap);
+      gather_all(comm, partition, own_part(comm, partition, vectors).view(), whole.view().cols_from(0, size));
+      for (Index v = 0; v < vectors; ++v)
+        for (Index i = 0; i < size + gap; ++i) ASSERT_EQ(whole(v, i), i < size ? entry(v, i) : 0.0);
+    }
+}
+
+template <class Real>
+void check_pieces(const Comm& comm, Index vectors, Index size) {
+  const Partition partition(size, comm.size());
+  const std::vector<Index> pieces{3, size - 3};
+  std::vector<Real> whole(static_cast<std::size_t>(vectors * size));
+  gather_pieces<Real>(comm, partition, own_part(comm, partition, vectors).view(), pieces, whole);
+  const auto* next = whole.data();
+  for (Index begin : {Index{0}, Index{3}})
     for (Index v = 0; v < vectors; ++v)
-      for (Index i = 0; i < part.cols(); ++i)
-        part(v, i) = static_cast<double>(100 * v + partition.begin(comm.rank()) + i);
-    Matrix<double> whole(vectors, 10);
-    gather_all(comm, partition, part.view(), whole.view());
-    for (Index v = 0; v < vectors; ++v)
-      for (Index i = 0; i < 10; ++i) EXPECT_EQ(whole(v, i), static_cast<double>(100 * v + i));
+      for (Index i = begin; i < (begin == 0 ? 3 : size); ++i)
+        ASSERT_EQ(*next++, static_cast<Real>(entry(v, i))) << "vector " << v << ", entry " << i;
+}
+
+TEST(GatherPieces, PutsTheVectorsSharesOfEachPieceTogether) {
+  const Comm comm(MPI_COMM_WORLD);
+  for (const auto& [vectors, size] : vectors_of_sizes) {
+    check_pieces<double>(comm, vectors, size);
+    check_pieces<float>(comm, vectors, size);
   }
 }
 
