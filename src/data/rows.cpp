@@ -169,48 +169,61 @@ int DistributedRows::owner(Index position) const {
   return static_cast<int>(position < border ? position / (share + 1) : larger + (position - border) / share);
 }
 
+Rows DistributedRows::bring(const Comm& comm, const std::vector<Index>& questions,
+                            const std::vector<int>& asked, const std::vector<int>& owed) const {
+  const auto asked_from = starts(asked);
+  const auto owed_to = starts(owed);
+  std::vector<Index> orders(static_cast<std::size_t>(total(owed)));
+  MPI_Alltoallv(questions.data(), asked.data(), asked_from.data(), MPI_INT64_T, orders.data(), owed.data(),
+                owed_to.data(), MPI_INT64_T, comm.get());
+  for (Index& order : orders) order -= partition_.begin(comm.rank());
+  const Rows packed = local_.chosen(orders);
+  Rows arrived(std::ssize(questions), features(), local_.element());
+  const RowType row_type(local_.row_bytes());
+  MPI_Alltoallv(packed.data(), owed.data(), owed_to.data(), row_type.get(), arrived.data(), asked.data(),
+                asked_from.data(), row_type.get(), comm.get());
+  return arrived;
+}
+
 Rows DistributedRows::fetch(const Comm& comm, std::span<const Index> wanted) const {
   const auto ranks = static_cast<std::size_t>(comm.size());
   if (comm.size() != partition_.ranks()) throw std::logic_error("fetch: rows of another communicator");
   std::vector<int> asked(ranks, 0);
   const bool valid = wanted.size() < std::numeric_limits<int>::max() &&
                      std::ranges::all_of(wanted, [&](Index i) { return i >= 0 && i < count(); });
+  if (valid && ranks == 1) return local_.chosen(wanted);
   if (valid)
     for (const Index position : wanted) ++asked[static_cast<std::size_t>(owner(position))];
   else
     // A count no rank can mean tells every rank.
     std::ranges::fill(asked, -1);
-  if (valid && ranks == 1) return local_.chosen(wanted);
+  const auto me = static_cast<std::size_t>(comm.rank());
+  if (valid) asked[me] = 0;
   std::vector<int> owed(ranks);
   MPI_Alltoall(asked.data(), 1, MPI_INT, owed.data(), 1, MPI_INT, comm.get());
   if (std::ranges::any_of(owed, [](int n) { return n < 0; })) throw std::logic_error("fetch: no such row");
 
-  // Sorted by owner: where each wanted row travels, and what is asked of each owner.
-  const auto asked_from = starts(asked);
-  const auto owed_to = starts(owed);
-  std::vector<int> next = asked_from;
-  std::vector<int> slot(wanted.size());
-  std::vector<Index> questions(wanted.size());
-  for (std::size_t i = 0; i < wanted.size(); ++i) {
-    slot[i] = next[static_cast<std::size_t>(owner(wanted[i]))]++;
-    questions[static_cast<std::size_t>(slot[i])] = wanted[i];
-  }
-  std::vector<Index> orders(static_cast<std::size_t>(total(owed)));
-  MPI_Alltoallv(questions.data(), asked.data(), asked_from.data(), MPI_INT64_T, orders.data(), owed.data(),
-                owed_to.data(), MPI_INT64_T, comm.get());
-
-  for (Index& order : orders) order -= partition_.begin(comm.rank());
-  const Rows packed = local_.chosen(orders);
-  Rows arrived(static_cast<Index>(wanted.size()), features(), local_.element());
-  {
-    const RowType row_type(local_.row_bytes());
-    MPI_Alltoallv(packed.data(), owed.data(), owed_to.data(), row_type.get(), arrived.data(), asked.data(),
-                  asked_from.data(), row_type.get(), comm.get());
-  }
-  if (std::ranges::is_sorted(slot)) return arrived;
+  // Others' rows, sorted by owner: where each one wanted travels, and what is asked of each owner. Own rows
+  // do not travel.
+  std::vector<int> next = starts(asked);
+  std::vector<Index> questions(static_cast<std::size_t>(total(asked)));
+  std::vector<std::pair<Index, int>> travels;
+  travels.reserve(questions.size());
   Rows result(static_cast<Index>(wanted.size()), features(), local_.element());
-  for (std::size_t i = 0; i < wanted.size(); ++i)
-    std::ranges::copy(std::as_const(arrived).row(slot[i]), result.row(static_cast<Index>(i)).begin());
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
+    const auto from = static_cast<std::size_t>(owner(wanted[i]));
+    const auto to = static_cast<Index>(i);
+    if (from == me) {
+      std::ranges::copy(local_.row(wanted[i] - partition_.begin(comm.rank())), result.row(to).begin());
+      continue;
+    }
+    const int slot = next[from]++;
+    travels.emplace_back(to, slot);
+    questions[static_cast<std::size_t>(slot)] = wanted[i];
+  }
+  const Rows arrived = bring(comm, questions, asked, owed);
+  for (const auto& [to, slot] : travels)
+    std::ranges::copy(std::as_const(arrived).row(slot), result.row(to).begin());
   return result;
 }
 

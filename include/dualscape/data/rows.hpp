@@ -79,6 +79,10 @@ class DistributedRows {
 
  private:
   int owner(Index position) const;
+  /// The rows named by `questions`, `asked` of them in turn of each rank; `owed`: how many each rank asks of
+  /// this one. @note Collective
+  Rows bring(const Comm& comm, const std::vector<Index>& questions, const std::vector<int>& asked,
+             const std::vector<int>& owed) const;
 
   Partition partition_;
   Rows local_;
