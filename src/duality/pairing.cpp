@@ -15,11 +15,12 @@
 #include "dualscape/base/error.hpp"
 #include "dualscape/base/partition.hpp"
 #include "dualscape/base/random.hpp"
+#include "shared_classes.hpp"
 
 namespace dualscape::duality {
 namespace {
 
-/// Partners compared at once.
+/// Partners read at once.
 constexpr Index block_size = 1024;
 /// Anchors compared at once.
 constexpr Index anchor_block = 256;
@@ -56,16 +57,19 @@ void check_partners(const Side& anchors, const std::map<int, std::vector<Index>>
   }
 }
 
-bool are_pixels(const Matrix<double>& values) {
-  if (values.cols() > most_pixels) return false;
+bool are_pixels(ConstMatrixView<double> values) {
+  if (values.cols > most_pixels) return false;
   unsigned outside = 0;
-  for (double x : values.entries()) outside |= x >= 0 && x <= 255 ? 0u : 1u;
+  for (Index i = 0; i < values.rows; ++i)
+    for (double x : values.row(i)) outside |= x >= 0 && x <= 255 ? 0u : 1u;
   return outside == 0;
 }
 
 template <class T>
-void centre_pixels(const Matrix<T>& values, MatrixView<float> centred) {
-  std::ranges::transform(values.entries(), centred.data, [](T x) { return static_cast<float>(x) - 128; });
+void centre_pixels(ConstMatrixView<T> values, MatrixView<float> centred) {
+  for (Index i = 0; i < values.rows; ++i)
+    std::ranges::transform(values.row(i), centred.row(i).begin(),
+                           [](T x) { return static_cast<float>(x) - 128; });
 }
 
 /// A buffer as a matrix, enlarged where it is too small.
@@ -98,35 +102,34 @@ void squared_norms(MatrixView<const Real> x, std::vector<double>& norms) {
   for (Index i = 0; i < x.rows; ++i) norms[static_cast<std::size_t>(i)] = squared_norm<Real>(x.row(i));
 }
 
-/// The anchors of one rank and class with the best partners so far.
+/// The anchors of one rank and class, which are elsewhere, with the best partners so far.
 class Search {
  public:
-  Search(Matrix<double> anchors, bool integral, Index neighbours, Buffers& buffers)
+  Search(ConstMatrixView<double> anchors, bool integral, Index neighbours, Buffers& buffers)
       : buffers_(buffers),
-        anchors_(std::move(anchors)),
+        anchors_(anchors),
         integral_(integral),
-        pixels_(integral && are_pixels(anchors_)),
-        best_(anchors_.rows(), neighbours) {
-    if (pixels_) centre(anchors_);
+        pixels_(integral && are_pixels(anchors)),
+        best_(anchors.rows, neighbours) {
+    if (pixels_) centre(anchors);
   }
 
-  Search(const Matrix<std::uint8_t>& anchors, Index neighbours, Buffers& buffers)
-      : buffers_(buffers), integral_(true), pixels_(true), best_(anchors.rows(), neighbours) {
+  Search(ConstMatrixView<std::uint8_t> anchors, bool, Index neighbours, Buffers& buffers)
+      : buffers_(buffers), integral_(true), pixels_(true), best_(anchors.rows, neighbours) {
     centre(anchors);
   }
 
-  void compare(const Matrix<std::uint8_t>& partners, std::span<const Index> positions) {
-    if (best_.rows() > 0 && partners.rows() > 0) compare_pixels(partners, {}, positions);
+  void compare(ConstMatrixView<std::uint8_t> partners, std::span<const Index> positions) {
+    if (best_.rows() > 0 && partners.rows > 0) compare_pixels(partners, {}, positions);
   }
 
-  void compare(const Matrix<double>& partners, std::span<const Index> positions) {
-    if (anchors_.rows() == 0 || partners.rows() == 0) return;
+  void compare(ConstMatrixView<double> partners, std::span<const Index> positions) {
+    if (anchors_.rows == 0 || partners.rows == 0) return;
     if (!pixels_ || !are_pixels(partners)) {
-      if (norms_.empty()) squared_norms<double>(anchors_.view(), norms_);
-      return compare_in<double>(std::as_const(anchors_).view(), norms_, partners.view(), partners.view(),
-                                positions, buffers_.products);
+      if (norms_.empty()) squared_norms<double>(anchors_, norms_);
+      return compare_in<double>(anchors_, norms_, partners, partners, positions, buffers_.products);
     }
-    compare_pixels(partners, partners.view(), positions);
+    compare_pixels(partners, partners, positions);
   }
 
   /// What was found for anchor i, which is at `position`: with squared distances, no more than asked for.
@@ -143,17 +146,17 @@ class Search {
   };
 
   template <class T>
-  void centre(const Matrix<T>& anchors) {
-    centred_ = Matrix<float>(anchors.rows(), anchors.cols());
-    centre_pixels(anchors, centred_.view());
+  void centre(ConstMatrixView<T> anchors) {
+    centred_ = Matrix<float>(anchors.rows, anchors.cols);
+    centre_pixels<T>(anchors, centred_.view());
     squared_norms<float>(centred_.view(), centred_norms_);
   }
 
   template <class T>
-  void compare_pixels(const Matrix<T>& pixels, ConstMatrixView<double> partners,
+  void compare_pixels(ConstMatrixView<T> pixels, ConstMatrixView<double> partners,
                       std::span<const Index> positions) {
-    const auto centred = shaped(buffers_.centred, pixels.rows(), pixels.cols());
-    centre_pixels(pixels, centred);
+    const auto centred = shaped(buffers_.centred, pixels.rows, pixels.cols);
+    centre_pixels<T>(pixels, centred);
     compare_in<float>(std::as_const(centred_).view(), centred_norms_, centred, partners, positions,
                       buffers_.single_products);
   }
@@ -183,7 +186,7 @@ class Search {
     // computed anew.
     const double rounding =
         integral_ ? 0.0
-                  : 4.0 * static_cast<double>(anchors_.cols() + 2) * std::numeric_limits<double>::epsilon();
+                  : 4.0 * static_cast<double>(anchors_.cols + 2) * std::numeric_limits<double>::epsilon();
     const auto below = [&](std::size_t j, double limit) {
       const double sum = own + buffers_.norms[j];
       return sum + products[j] - rounding * sum < limit;
@@ -211,7 +214,7 @@ class Search {
   }
 
   Buffers& buffers_;
-  Matrix<double> anchors_;
+  ConstMatrixView<double> anchors_;
   bool integral_;
   bool pixels_;
   std::vector<double> norms_, centred_norms_;
@@ -249,40 +252,62 @@ std::vector<Match> nearest_of(std::vector<Match> found, Index neighbours, Index 
   return matches;
 }
 
+template <class T>
+using Fetch = std::function<Matrix<T>(std::span<const Index> positions)>;
+
+/// Appends the matches of the anchors that this rank has of some classes with the partners it has: one
+/// exchange for the anchors, then one for each block of partners, whatever classes these are of.
+template <class T>
+void search(const Comm& comm, std::span<const SharedClass> classes, const Fetch<T>& anchors,
+            const Fetch<T>& partners, bool integral, Index kept, Buffers& buffers,
+            std::vector<Match>& matches) {
+  Listing mine, theirs;
+  for (const SharedClass& one : classes) {
+    mine.add(one.anchors_of(comm.rank(), comm.size()));
+    theirs.add(one.partners_of(comm.rank(), comm.size()));
+  }
+  const Matrix<T> all = anchors(mine.positions);
+  std::vector<Search> searches;
+  for (std::size_t c = 0; c < classes.size(); ++c)
+    searches.emplace_back(all.view().rows_from(mine.begins[c], mine.begins[c + 1] - mine.begins[c]), integral,
+                          kept, buffers);
+  const Index end = theirs.begins.back();
+  for (Index begin = 0; begin < most_partners(classes, comm.size()); begin += block_size) {
+    const Index from = std::min(begin, end), to = std::min(begin + block_size, end);
+    const Matrix<T> rows = partners(theirs.between(from, to));
+    for (std::size_t c = 0; c < classes.size(); ++c) {
+      const Index first = std::clamp(theirs.begins[c], from, to);
+      const Index last = std::clamp(theirs.begins[c + 1], from, to);
+      searches[c].compare(rows.view().rows_from(first - from, last - first), theirs.between(first, last));
+    }
+  }
+  for (std::size_t c = 0; c < classes.size(); ++c)
+    for (Index i = mine.begins[c]; i < mine.begins[c + 1]; ++i)
+      searches[c].append(i - mine.begins[c], mine.positions[static_cast<std::size_t>(i)], matches);
+}
+
 }  // namespace
 
 std::vector<Match> nearest(const Comm& comm, const Side& anchors, const Side& partners, bool integral,
                            const std::string& anchor_name, const std::string& partner_name, Index neighbours,
                            Index rank) {
-  const auto partner_classes = by_class(partners);
+  const auto anchor_classes = by_class(anchors), partner_classes = by_class(partners);
   check_partners(anchors, partner_classes, anchor_name, partner_name, neighbours, rank);
-  const auto part_of = [&](std::span<const Index> all, int r) {
-    const Partition split(std::ssize(all), comm.size());
-    return all.subspan(static_cast<std::size_t>(split.begin(r)), static_cast<std::size_t>(split.count(r)));
-  };
+  std::vector<SharedClass> classes;
+  for (const auto& [label, positions] : anchor_classes)
+    classes.push_back({.anchors = positions,
+                       .partners = partner_classes.at(label),
+                       .by_partner = partner_classes.at(label).size() > positions.size()});
   std::vector<Match> own;
-  const bool pixels = anchors.pixels && partners.pixels;
   Buffers buffers;
-  for (const auto& [label, positions] : by_class(anchors)) {
-    // The ranks share the larger side: each reads all of the other one.
-    const std::span<const Index> all = positions, candidates = partner_classes.at(label);
-    const bool by_partner = candidates.size() > all.size();
-    const auto mine = by_partner ? all : part_of(all, comm.rank());
-    const auto theirs = by_partner ? part_of(candidates, comm.rank()) : candidates;
-    std::size_t most = 0;
-    for (int r = 0; r < comm.size(); ++r)
-      most = std::max(most, by_partner ? part_of(candidates, r).size() : candidates.size());
-    auto search = pixels ? Search(anchors.pixels(mine), neighbours + rank - 1, buffers)
-                         : Search(anchors.rows(mine), integral, neighbours + rank - 1, buffers);
-    for (std::size_t first = 0; first < most; first += block_size) {
-      const std::size_t begin = std::min(first, theirs.size());
-      const auto block = theirs.subspan(begin, std::min<std::size_t>(block_size, theirs.size() - begin));
-      if (pixels)
-        search.compare(partners.pixels(block), block);
-      else
-        search.compare(partners.rows(block), block);
-    }
-    for (std::size_t i = 0; i < mine.size(); ++i) search.append(static_cast<Index>(i), mine[i], own);
+  const Index kept = neighbours + rank - 1;
+  for (std::span<const SharedClass> left = classes; !left.empty();) {
+    const auto some = left.first(classes_at_once(left, comm.size()));
+    if (anchors.pixels && partners.pixels)
+      search<std::uint8_t>(comm, some, anchors.pixels, partners.pixels, true, kept, buffers, own);
+    else
+      search<double>(comm, some, anchors.rows, partners.rows, integral, kept, buffers, own);
+    left = left.subspan(some.size());
   }
   return nearest_of(share(comm, own), neighbours, rank);
 }

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "dualscape/base/error.hpp"
@@ -102,6 +103,47 @@ TEST(Nearest, IsExactOnPixelsAndLargerIntegers) {
     for (std::size_t i = 0; i < same.size(); ++i) {
       EXPECT_EQ(same[i].partner, matches[i].partner);
       EXPECT_EQ(same[i].distance, matches[i].distance);
+    }
+  }
+}
+
+/// Samples of classes in turn until each has its number, with few distinct coordinates: full of ties.
+Side mixed_classes(std::vector<Index> left, Matrix<double>& x, std::uint32_t stream) {
+  const Random random(5, Stream::probe, stream);
+  Side side;
+  while (std::ranges::any_of(left, [](Index n) { return n > 0; }))
+    for (std::size_t c = 0; c < left.size(); ++c) {
+      if (left[c]-- <= 0) continue;
+      side.positions.push_back(std::ssize(side.positions));
+      side.labels.push_back(static_cast<int>(c));
+    }
+  x = Matrix<double>(std::ssize(side.positions), 3);
+  for (std::size_t i = 0; i < x.entries().size(); ++i)
+    x.entries()[i] = static_cast<double>(random.below(i, 40));
+  side.rows = Problem::rows_of(x);
+  return side;
+}
+
+TEST(Nearest, SearchesManyOfSeveralClasses) {
+  const Comm comm(MPI_COMM_WORLD);
+  // Searched together are the first three classes, then the last; each has several blocks of partners at any
+  // number of ranks. One class has more anchors than partners, one a single partner.
+  Matrix<double> test_x, train_x;
+  const Side test = mixed_classes({600, 300, 20, 900}, test_x, 0);
+  const Side train = mixed_classes({4300, 200, 1, 4500}, train_x, 1);
+  for (bool integral : {true, false}) {
+    const auto matches = nearest(comm, test, train, integral, "test", "training");
+    ASSERT_EQ(matches.size(), test.positions.size());
+    for (std::size_t t = 0; t < matches.size(); ++t) {
+      Match best{.anchor = static_cast<Index>(t), .partner = -1, .distance = 1e300};
+      for (std::size_t i = 0; i < train.positions.size(); ++i) {
+        if (train.labels[i] != test.labels[t]) continue;
+        const double d = distance(test_x.row(best.anchor), train_x.row(static_cast<Index>(i)));
+        if (d < best.distance) best = {best.anchor, static_cast<Index>(i), d};
+      }
+      ASSERT_EQ(matches[t].anchor, best.anchor);
+      ASSERT_EQ(matches[t].partner, best.partner) << "anchor " << t;
+      ASSERT_DOUBLE_EQ(matches[t].distance, best.distance);
     }
   }
 }
