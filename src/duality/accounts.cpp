@@ -12,13 +12,6 @@ namespace {
 
 constexpr double lower_tail = 0.025;
 
-template <class T>
-std::vector<T> gathered(const Comm& comm, const Duals& duals, const std::vector<T>& own) {
-  // Positions and classes are far below 2^53.
-  const auto all = gather_pairs(comm, duals, std::vector<double>(own.begin(), own.end()));
-  return std::vector<T>(all.begin(), all.end());
-}
-
 /// Sums over the kept pairs of one test sample, and their number.
 struct Cluster {
   double pairs = 0;
@@ -62,31 +55,40 @@ double quantile(std::span<const double> ascending, double level) {
 
 PairAccounts make_accounts(const Comm& comm, const Duals& duals, const std::vector<double>& captured,
                            const std::vector<double>& sharp) {
-  const auto n = duals.state.size();
-  std::array<std::vector<double>, part_count> own;
-  for (auto& part : own) part.resize(n);
-  const auto at = [&](Part part, std::size_t k) -> double& { return own[static_cast<std::size_t>(part)][k]; };
-  std::vector<std::uint8_t> kept(n);
-  for (std::size_t k = 0; k < n; ++k) {
-    if (duals.state[k] == DualState::dropped) continue;
-    kept[k] = 1;
+  // A pair's numbers travel together: position and classes are far below 2^53.
+  constexpr std::size_t position = part_count, values = part_count + 5;
+  std::vector<double> own(values * duals.state.size());
+  for (std::size_t k = 0; k < duals.state.size(); ++k) {
+    const std::span<double> pair(own.data() + values * k, values);
+    const auto at = [&](Part part) -> double& { return pair[static_cast<std::size_t>(part)]; };
+    const bool kept = duals.state[k] != DualState::dropped;
     const double gap = duals.loss_gap[k];
-    at(Part::matched_gap, k) = gap;
+    std::ranges::copy(std::array{static_cast<double>(duals.test[k]), static_cast<double>(duals.label[k]),
+                                 static_cast<double>(duals.test_prediction[k]),
+                                 static_cast<double>(duals.train_prediction[k]), kept ? 1.0 : 0.0},
+                      pair.begin() + position);
+    if (!kept) continue;
+    at(Part::matched_gap) = gap;
     if (duals.state[k] == DualState::zero) {
-      at(Part::unresolved, k) = gap;
+      at(Part::unresolved) = gap;
       continue;
     }
-    at(Part::total, k) = gap * captured[k];
-    at(Part::complement, k) = gap * (1 - captured[k]);
-    at(Part::sharp, k) = gap * sharp[k];
-    at(Part::flat, k) = gap * (1 - sharp[k]);
+    at(Part::total) = gap * captured[k];
+    at(Part::complement) = gap * (1 - captured[k]);
+    at(Part::sharp) = gap * sharp[k];
+    at(Part::flat) = gap * (1 - sharp[k]);
   }
-  PairAccounts accounts{.test = gathered(comm, duals, duals.test),
-                        .label = gathered(comm, duals, duals.label),
-                        .test_prediction = gathered(comm, duals, duals.test_prediction),
-                        .train_prediction = gathered(comm, duals, duals.train_prediction),
-                        .kept = gathered(comm, duals, kept)};
-  for (std::size_t p = 0; p < part_count; ++p) accounts.parts[p] = gather_pairs(comm, duals, own[p]);
+  const auto all = gather_pairs(comm, duals, own, values);
+  PairAccounts accounts;
+  for (std::size_t first = 0; first < all.size(); first += values) {
+    for (std::size_t p = 0; p < part_count; ++p) accounts.parts[p].push_back(all[first + p]);
+    const double* of_pair = all.data() + first + position;
+    accounts.test.push_back(static_cast<Index>(of_pair[0]));
+    accounts.label.push_back(static_cast<int>(of_pair[1]));
+    accounts.test_prediction.push_back(static_cast<int>(of_pair[2]));
+    accounts.train_prediction.push_back(static_cast<int>(of_pair[3]));
+    accounts.kept.push_back(of_pair[4] != 0);
+  }
   return accounts;
 }
 

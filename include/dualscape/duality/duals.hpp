@@ -83,8 +83,9 @@ struct PairInputs {
 Duals make_duals(const Comm& comm, const nn::Model<double>& model, Index layer, const Lanes& lanes,
                  std::span<const Pair> pairs, const PairInputs& inputs, const CoVector& covector = {});
 
-/// One value a pair, of all K pairs in their order, on every rank. @note Collective
-std::vector<double> gather_pairs(const Comm& comm, const Duals& duals, const std::vector<double>& own);
+/// So many values a pair, of all K pairs in their order, on every rank. @note Collective
+std::vector<double> gather_pairs(const Comm& comm, const Duals& duals, const std::vector<double>& own,
+                                 Index values = 1);
 
 /// Activities that enter a layer, for given inputs. Not collective.
 Matrix<double> entering_activities(const nn::Model<double>& model, Index layer, const Matrix<double>& inputs);
