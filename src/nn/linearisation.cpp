@@ -105,7 +105,7 @@ Linearisation<Real>::Linearisation(const Comm& comm, const Network& network,
   // Inputs or memory may fail one rank alone.
   collectively(comm, [&] {
     for (const Layer& layer : network.layers()) preactivities_.emplace_back(largest, layer.out);
-    fill_cache(options.cache_bytes);
+    fill_cache(options);
     if (fully_cached())
       preactivities_ = {};
     else
@@ -114,15 +114,47 @@ Linearisation<Real>::Linearisation(const Comm& comm, const Network& network,
 }
 
 template <class Real>
-void Linearisation<Real>::fill_cache(std::optional<std::uint64_t> cache_bytes) {
-  const std::uint64_t budget = cache_bytes.value_or(std::numeric_limits<std::uint64_t>::max());
+void Linearisation<Real>::fill_cache(const Options& options) {
+  const std::uint64_t budget = options.cache_bytes.value_or(std::numeric_limits<std::uint64_t>::max());
   for (const Border& border : borders_) {
     const std::uint64_t bytes = bytes_per_sample(network()) * static_cast<std::uint64_t>(border.count);
     if (cached_bytes_ + bytes > budget) break;
     tiles_.push_back(make_tile<Real>(network(), border.count));
-    compute(border, tiles_.back());
+    if (options.exact)
+      round(*options.exact, border, tiles_.back());
+    else
+      compute(border, tiles_.back());
     cached_bytes_ += bytes;
   }
+}
+
+template <class Real>
+std::span<const int> Linearisation<Real>::labels_of(const Border& border) const {
+  return std::span(samples_.labels)
+      .subspan(static_cast<std::size_t>(border.first), static_cast<std::size_t>(border.count));
+}
+
+template <class Real>
+void Linearisation<Real>::round(const Linearisation<double>& exact, const Border& border,
+                                Tile<Real>& tile) const {
+  tile.count = border.count;
+  tile.labels = labels_of(border);
+  exact.for_each_piece(border.first, border.count, [&](const Tile<double>& piece, Index at) {
+    const auto copy = [&](const Matrix<double>& from, Matrix<Real>& into) {
+      for (Index i = 0; i < piece.count && from.rows() > 0; ++i)
+        std::ranges::transform(from.row(i), into.row(at + i).begin(),
+                               [](double x) { return static_cast<Real>(x); });
+    };
+    for (std::size_t l = 0; l < piece.a.size(); ++l) {
+      copy(piece.a[l], tile.a[l]);
+      copy(piece.d[l], tile.d[l]);
+    }
+    for (std::size_t l = 0; l < piece.d1.size(); ++l) {
+      copy(piece.d1[l], tile.d1[l]);
+      copy(piece.d2[l], tile.d2[l]);
+    }
+    copy(piece.p, tile.p);
+  });
 }
 
 template <class Real>
@@ -145,9 +177,7 @@ template <class Real>
 void Linearisation<Real>::compute(const Border& border, Tile<Real>& tile) const {
   const Index n = border.count;
   tile.count = n;
-  tile.labels =
-      std::span(samples_.labels).subspan(static_cast<std::size_t>(border.first), static_cast<std::size_t>(n));
-
+  tile.labels = labels_of(border);
   samples_.inputs(border.first, tile.a.front().top(n));
   linearise(model_, std::span(preactivities_), tile, Model<Real>::no_mask);
 }

@@ -87,15 +87,11 @@ class Operators {
             const data::Dataset& data, const deck::Config& config, std::optional<std::uint64_t> cache_bytes)
       : config_(config),
         block_(operators::select_block(network, config.spectrum->block)),
+        exactly_(exactly(comm, network, parameters, data, config)),
         linearisation_(comm, network, parameters, analysed<Real>(comm, data.train, config),
-                       {.tile = config.numerics.tile, .cache_bytes = cache_bytes}),
+                       {.tile = config.numerics.tile, .cache_bytes = cache_bytes, .exact = exactly_.get()}),
         fast_(operators::make_curvature<Real>(config.spectrum->curvature, linearisation_, block_)) {
-    if constexpr (std::is_same_v<Real, float>) {
-      // Products of blocks share what is not kept.
-      exactly_.emplace(comm, network, parameters, analysed<double>(comm, data.train, config),
-                       nn::Linearisation<double>::Options{.tile = config.numerics.tile, .cache_bytes = 0});
-      exact_.emplace(config.spectrum->curvature, *exactly_, block_);
-    }
+    if (exactly_) exact_.emplace(config.spectrum->curvature, *exactly_, block_);
   }
 
   const nn::Linearisation<Real>& linearisation() const { return linearisation_; }
@@ -139,11 +135,22 @@ class Operators {
   }
 
  private:
+  static std::unique_ptr<nn::Linearisation<double>> exactly(const Comm& comm, const nn::Network& network,
+                                                            const std::vector<double>& parameters,
+                                                            const data::Dataset& data,
+                                                            const deck::Config& config) {
+    if (std::is_same_v<Real, double>) return nullptr;
+    // Products of blocks share what is not kept.
+    return std::make_unique<nn::Linearisation<double>>(
+        comm, network, parameters, analysed<double>(comm, data.train, config),
+        nn::Linearisation<double>::Options{.tile = config.numerics.tile, .cache_bytes = 0});
+  }
+
   const deck::Config& config_;
   nn::BlockLayout block_;
+  std::unique_ptr<nn::Linearisation<double>> exactly_;  ///< where Real is not double
   nn::Linearisation<Real> linearisation_;
   std::unique_ptr<LinearOperator> fast_;
-  std::optional<nn::Linearisation<double>> exactly_;  ///< where Real is not double
   std::optional<Momentary> exact_;
   std::optional<PrunedCurvature<Real>> pruned_;
   double seconds_ = 0.0;  ///< of the choice of samples

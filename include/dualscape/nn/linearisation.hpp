@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "dualscape/base/comm.hpp"
@@ -86,6 +87,10 @@ class Linearisation {
   struct Options {
     Index tile = 0;                            ///< samples a tile at most; 0: automatic_tile
     std::optional<std::uint64_t> cache_bytes;  ///< budget of this rank; unset: keep everything
+    /// The same network and samples in double, not fully cached: what is kept are its numbers, rounded. In a
+    /// fitted network single precision has no more than a few digits of 1 - p_y, and the other sign of some
+    /// preactivities next to zero.
+    const Linearisation<double>* exact = nullptr;
   };
 
   /// `parameters`: all of the network's, the same on every rank. A failure of any rank is thrown on every
@@ -115,13 +120,26 @@ class Linearisation {
       if (borders_[i].lane == lane) visit(tile(i));
   }
 
+  /// Calls visit(tile, at) for pieces, computed anew, of this rank's samples [first, first + count); `at`
+  /// counts from `first`. Not where all are cached.
+  template <class Visit>
+  void for_each_piece(Index first, Index count, const Visit& visit) const {
+    const Index step = scratch_.p.rows();
+    for (Index at = 0; at < count; at += step) {
+      compute({0, first + at, std::min(step, count - at)}, scratch_);
+      visit(std::as_const(scratch_), at);
+    }
+  }
+
  private:
   struct Border {
     int lane;
     Index first;  ///< local sample
     Index count;
   };
-  void fill_cache(std::optional<std::uint64_t> cache_bytes);
+  std::span<const int> labels_of(const Border& border) const;
+  void fill_cache(const Options& options);
+  void round(const Linearisation<double>& exact, const Border& border, Tile<Real>& tile) const;
   const Tile<Real>& tile(std::size_t i) const;
   void compute(const Border& border, Tile<Real>& tile) const;
 

@@ -24,17 +24,18 @@ using ::testing::HasSubstr;
 using testing::NetworkProblem;
 
 /// Every number of every tile of this rank, in order.
-std::vector<double> contents(const Linearisation<double>& linearisation) {
-  std::vector<double> all;
+template <class Real>
+std::vector<Real> contents(const Linearisation<Real>& linearisation) {
+  std::vector<Real> all;
   for (int lane = 0; lane < linearisation.lanes().count(); ++lane)
-    linearisation.for_each_tile(lane, [&](const Tile<double>& tile) {
-      const auto take = [&](const Matrix<double>& matrix) {
+    linearisation.for_each_tile(lane, [&](const Tile<Real>& tile) {
+      const auto take = [&](const Matrix<Real>& matrix) {
         const Index rows = std::min(tile.count, matrix.rows());
         all.insert(all.end(), matrix.data(), matrix.data() + rows * matrix.cols());
       };
       for (const auto* group : {&tile.a, &tile.d, &tile.d1, &tile.d2}) std::ranges::for_each(*group, take);
       take(tile.p);
-      all.insert(all.end(), tile.labels.begin(), tile.labels.end());
+      for (const int label : tile.labels) all.push_back(static_cast<Real>(label));
     });
   return all;
 }
@@ -58,6 +59,22 @@ TEST(Linearisation, RecomputedTilesHaveTheBitsOfKeptOnes) {
     EXPECT_EQ(contents(recomputed), contents(kept));
     EXPECT_EQ(contents(recomputed), contents(kept));  // the scratch tile leaves nothing behind
   }
+}
+
+TEST(Linearisation, KeepsTheNumbersOfAnExactOneRounded) {
+  const Comm comm(MPI_COMM_WORLD);
+  for (const Activation activation : {Activation::relu, Activation::softplus})
+    for (const Index piece : {3, 4, 60}) {
+      const NetworkProblem problem(activation, Loss::cross_entropy, true, 61);
+      const auto kept = problem.linearisation(comm, {.tile = 4}, 4);
+      const auto exact = problem.linearisation(comm, {.tile = piece, .cache_bytes = 0}, 4);
+      const auto rounded = problem.linearisation<float>(comm, {.tile = 4, .exact = &exact}, 4);
+      const std::vector<double> numbers = contents(kept);
+      EXPECT_EQ(contents(rounded), std::vector<float>(numbers.begin(), numbers.end()));
+      if (activation == Activation::softplus && !numbers.empty()) {
+        EXPECT_NE(contents(problem.linearisation<float>(comm, {.tile = 4}, 4)), contents(rounded));
+      }
+    }
 }
 
 TEST(Linearisation, TilesCutEachLaneOnItsOwn) {
