@@ -91,6 +91,16 @@ Rows::Rows(Index count, Index features, Element element)
       element_(element),
       values_(static_cast<std::size_t>(count) * row_bytes()) {}
 
+double Rows::nonzero_share() const {
+  const auto share = [](const auto* values, std::size_t count) {
+    using Value = std::remove_cvref_t<decltype(*values)>;
+    const auto zeros = std::count(values, values + count, Value{});
+    return count == 0 ? 0 : 1 - static_cast<double>(zeros) / static_cast<double>(count);
+  };
+  if (element_ == Element::byte) return share(values_.data(), values_.size());
+  return share(reinterpret_cast<const double*>(values_.data()), values_.size() / sizeof(double));
+}
+
 std::size_t Rows::row_bytes() const {
   return static_cast<std::size_t>(features_) * (element_ == Element::byte ? 1 : sizeof(double));
 }

@@ -15,9 +15,12 @@ class Scorer {
  public:
   static constexpr Index tile = 256;
 
-  Scorer(const Model<Real>& model, const Samples<Real>& samples)
+  using FirstLayer = std::function<void(Index first, MatrixView<Real> z)>;
+
+  Scorer(const Model<Real>& model, const Samples<Real>& samples, const FirstLayer& first_layer)
       : model_(model),
         samples_(samples),
+        first_layer_(first_layer),
         act_(model.make_activities(std::min<Index>(tile, samples.lanes.samples()))),
         losses_(tile),
         predicted_(tile) {}
@@ -27,8 +30,13 @@ class Scorer {
     const auto labels =
         std::span(samples_.labels).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
     act_.count = count;
-    samples_.inputs(first, act_.input());
-    model_.forward(act_);
+    if (first_layer_) {
+      first_layer_(first, act_.preactivity(0));
+    } else {
+      samples_.inputs(first, act_.input());
+      model_.forward_layer(0, act_.input(), act_.preactivity(0));
+    }
+    model_.forward_above(0, act_);
     sample_losses<Real>(model_.network().loss(), act_.logits(), labels, losses_);
     predictions<Real>(act_.logits(), predicted_);
     for (std::size_t i = 0; i < labels.size(); ++i) {
@@ -40,6 +48,7 @@ class Scorer {
  private:
   const Model<Real>& model_;
   const Samples<Real>& samples_;
+  const FirstLayer& first_layer_;  ///< empty: from the samples' inputs
   Activities<Real> act_;
   std::vector<double> losses_;
   std::vector<int> predicted_;
@@ -184,11 +193,17 @@ void Linearisation<Real>::compute(const Border& border, Tile<Real>& tile) const 
 
 template <class Real>
 Score evaluate(const Comm& comm, const Model<Real>& model, const Samples<Real>& samples) {
+  return evaluate(comm, model, samples, typename Scorer<Real>::FirstLayer());
+}
+
+template <class Real>
+Score evaluate(const Comm& comm, const Model<Real>& model, const Samples<Real>& samples,
+               const std::function<void(Index first, MatrixView<Real> z)>& first_layer) {
   const Lanes& lanes = samples.lanes;
   const Index start = lanes.first_sample(comm.rank(), comm.size());
   LaneSum sum(comm, lanes, 1, 2);
   try {
-    Scorer<Real> scorer(model, samples);
+    Scorer<Real> scorer(model, samples, first_layer);
     for (int lane = lanes.first_lane(comm.rank(), comm.size());
          lane < lanes.first_lane(comm.rank() + 1, comm.size()); ++lane) {
       const auto totals = sum.next_lane();
@@ -210,5 +225,9 @@ template class Linearisation<double>;
 template class Linearisation<float>;
 template Score evaluate<double>(const Comm&, const Model<double>&, const Samples<double>&);
 template Score evaluate<float>(const Comm&, const Model<float>&, const Samples<float>&);
+template Score evaluate<double>(const Comm&, const Model<double>&, const Samples<double>&,
+                                const std::function<void(Index, MatrixView<double>)>&);
+template Score evaluate<float>(const Comm&, const Model<float>&, const Samples<float>&,
+                               const std::function<void(Index, MatrixView<float>)>&);
 
 }  // namespace dualscape::nn

@@ -50,14 +50,6 @@ void Model<Real>::forward_layer(Index l, ConstMatrixView<Real> a, MatrixView<Rea
 }
 
 template <class Real>
-void Model<Real>::forward_above(Index l, Activities<Real>& act) const {
-  for (Index k = l; k + 1 < network_.depth(); ++k) {
-    activate<Real>(network_.layer(k).activation, act.preactivity(k), act.entering(k + 1));
-    forward_layer(k + 1, act.entering(k + 1), act.preactivity(k + 1));
-  }
-}
-
-template <class Real>
 void add_bias(std::span<const Real> bias, MatrixView<Real> z) {
   for (Index i = 0; i < z.rows; ++i)
     std::ranges::transform(z.row(i), bias, z.row(i).begin(), [](Real x, Real b) { return x + b; });

@@ -27,6 +27,9 @@ class Rows {
   /// Whether the source holds integers, so that sums of products of values are exact.
   bool is_integer() const { return element_ != Element::real; }
 
+  /// Share of the values that are not zero; 0 without values.
+  double nonzero_share() const;
+
   std::size_t row_bytes() const;
   /// The stored form of row i: bytes, or doubles in the memory order of this machine.
   std::span<std::byte> row(Index i);

@@ -30,7 +30,7 @@ struct Tile {
   std::vector<Matrix<Real>> d1;  ///< d1[l]: n x out, phi'(z^l); none for the last layer
   std::vector<Matrix<Real>>
       d2;          ///< d2[l]: n x out, phi''(z^l) . (d loss / d a leaving l); empty if piecewise linear
-  Matrix<Real> p;  ///< n x C: softmax of the logits
+  Matrix<Real> p;  ///< n x C: softmax of the logits; without rows where nobody asks for it
 };
 
 /// into . factor, entry by entry.
@@ -44,15 +44,15 @@ void multiply_entries(MatrixView<Real> into, std::type_identity_t<ConstMatrixVie
 template <class Real>
 Tile<Real> make_tile(const Network& network, Index samples);
 
-/// Fills a tile whose inputs are in tile.a[0] and whose `count` and `labels` are set. `z`: scratch, one n x
-/// out matrix a layer. `mask(l, m)` multiplies what leaves layer l in place, activities and derivatives alike
-/// (dropout).
+/// Fills a tile where the first layer's pre-activities are in z[0] already, as linearise does; tile.a[0] is
+/// not read.
 template <class Real, class Mask>
-void linearise(const Model<Real>& model, std::span<Matrix<Real>> z, Tile<Real>& tile, const Mask& mask) {
+void linearise_above_first(const Model<Real>& model, std::span<Matrix<Real>> z, Tile<Real>& tile,
+                           const Mask& mask) {
   const Network& net = model.network();
   const Index n = tile.count;
-  model.forward(n, std::span(tile.a), z, mask);
-  softmax<Real>(z.back().top(n), tile.p.top(n));
+  model.forward_above(0, n, std::span(tile.a), z, mask);
+  if (tile.p.rows() > 0) softmax<Real>(z.back().top(n), tile.p.top(n));
   loss_gradient<Real>(net.loss(), z.back().top(n), tile.labels, tile.d.back().top(n));
   for (Index l = net.depth() - 1; l-- > 0;) {
     const auto at = static_cast<std::size_t>(l);
@@ -68,6 +68,15 @@ void linearise(const Model<Real>& model, std::span<Matrix<Real>> z, Tile<Real>& 
     }
     multiply_entries<Real>(d, d1);
   }
+}
+
+/// Fills a tile whose inputs are in tile.a[0] and whose `count` and `labels` are set. `z`: scratch, one n x
+/// out matrix a layer. `mask(l, m)` multiplies what leaves layer l in place, activities and derivatives alike
+/// (dropout).
+template <class Real, class Mask>
+void linearise(const Model<Real>& model, std::span<Matrix<Real>> z, Tile<Real>& tile, const Mask& mask) {
+  model.forward_layer(0, tile.a.front().top(tile.count), z.front().top(tile.count));
+  linearise_above_first(model, z, tile, mask);
 }
 
 /// Samples a tile at most that serve a network's products best, by the width of its layers and the bytes of a
@@ -163,5 +172,11 @@ struct Score {
 /// Forward only, sharded by lanes. A failure of any rank is thrown on every one. @note Collective
 template <class Real>
 Score evaluate(const Comm& comm, const Model<Real>& model, const Samples<Real>& samples);
+
+/// The same where first_layer(first, z) gives the first layer's pre-activities of this rank's samples
+/// [first, first + z.rows); samples.inputs is not called. @note Collective
+template <class Real>
+Score evaluate(const Comm& comm, const Model<Real>& model, const Samples<Real>& samples,
+               const std::function<void(Index first, MatrixView<Real> z)>& first_layer);
 
 }  // namespace dualscape::nn

@@ -46,18 +46,25 @@ class Model {
   /// activity that leaves layer l before it enters the next one (dropout).
   template <class Mask>
   void forward(Index count, std::span<Matrix<Real>> a, std::span<Matrix<Real>> z, const Mask& mask) const {
-    for (std::size_t l = 0; l < a.size(); ++l) {
-      forward_layer(static_cast<Index>(l), a[l].top(count), z[l].top(count));
-      if (l + 1 == a.size()) return;
-      activate<Real>(network_.layer(static_cast<Index>(l)).activation, z[l].top(count), a[l + 1].top(count));
-      mask(static_cast<Index>(l), a[l + 1].top(count));
-    }
+    forward_layer(0, a.front().top(count), z.front().top(count));
+    forward_above(0, count, a, z, mask);
   }
   void forward(Activities<Real>& act) const {
     forward(act.count, std::span(act.a), std::span(act.z), no_mask);
   }
-  /// From z^l in act.preactivity(l) to the logits.
-  void forward_above(Index l, Activities<Real>& act) const;
+  /// The same from z^l on, which is in z[l].
+  template <class Mask>
+  void forward_above(Index l, Index count, std::span<Matrix<Real>> a, std::span<Matrix<Real>> z,
+                     const Mask& mask) const {
+    for (auto k = static_cast<std::size_t>(l); k + 1 < a.size(); ++k) {
+      activate<Real>(network_.layer(static_cast<Index>(k)).activation, z[k].top(count), a[k + 1].top(count));
+      mask(static_cast<Index>(k), a[k + 1].top(count));
+      forward_layer(static_cast<Index>(k) + 1, a[k + 1].top(count), z[k + 1].top(count));
+    }
+  }
+  void forward_above(Index l, Activities<Real>& act) const {
+    forward_above(l, act.count, std::span(act.a), std::span(act.z), no_mask);
+  }
   /// z = B(W^l, a) + b^l
   void forward_layer(Index l, ConstMatrixView<Real> a, MatrixView<Real> z) const;
 

@@ -237,7 +237,7 @@ TEST(Trainer, ScoresCountCorrectLabelsOnly) {
   Scene scene(comm);
   scene.train.label[0] = (scene.train.true_label[0] + 1) % classes;
   const auto start = scene.net.initial_parameters(5, 1.0);
-  const auto trainer = scene.make(epochs(1));
+  auto trainer = scene.make(epochs(1));
   const auto positions = data::correct_positions(scene.train);
   EXPECT_EQ(std::ssize(positions), 59);
   nn::Model<double> model(scene.net);
