@@ -19,8 +19,10 @@ namespace {
 constexpr Index features = 5;
 constexpr int classes = 3;
 
-/// Three clouds of points, one a class.
-data::SampleSet clouds(const Comm& comm, Index count, std::uint32_t stream) {
+enum class Inputs { dense, sparse };
+
+/// Three clouds of points, one a class. Of sparse ones few coordinates but the class' own are not zero.
+data::SampleSet clouds(const Comm& comm, Index count, std::uint32_t stream, Inputs inputs) {
   const Random random(3, Stream::probe, stream);
   const Partition partition(count, comm.size());
   data::Rows rows(partition.count(comm.rank()), features, data::Element::real);
@@ -33,7 +35,11 @@ data::SampleSet clouds(const Comm& comm, Index count, std::uint32_t stream) {
     if (i < partition.begin(comm.rank()) || i >= partition.end(comm.rank())) continue;
     std::vector<double> x;
     for (Index f = 0; f < features; ++f)
-      x.push_back(random.normal(static_cast<std::uint64_t>(i * features + f)) + (f == label ? 3.0 : 0.0));
+      if (const auto at = static_cast<std::uint64_t>(i * features + f);
+          inputs == Inputs::dense || f == label || random.uniform(at + 1'000'000) < 0.05)
+        x.push_back(random.normal(at) + (f == label ? 3.0 : 0.0));
+      else
+        x.push_back(0);
     std::memcpy(rows.row(i - partition.begin(comm.rank())).data(), x.data(), x.size() * sizeof(double));
   }
   set.rows = data::DistributedRows(comm, count, std::move(rows));
@@ -54,8 +60,14 @@ struct Scene {
   data::SampleSet test;
   nn::Network net;
 
-  explicit Scene(const Comm& comm_, Index count = 60, double dropout = 0)
-      : comm(comm_), train(clouds(comm_, count, 1)), test(clouds(comm_, 30, 2)), net(network(dropout)) {}
+  explicit Scene(const Comm& comm_, Inputs inputs, Index count = 60, double dropout = 0)
+      : comm(comm_),
+        train(clouds(comm_, count, 1, inputs)),
+        test(clouds(comm_, 30, 2, inputs)),
+        net(network(dropout)) {
+    const double share = train.rows.fetch(comm, data::all_positions(count)).nonzero_share();
+    EXPECT_EQ(share < 0.3, inputs == Inputs::sparse);
+  }
 
   State trained(deck::Training training, std::vector<double> from = {}) const {
     auto trainer = make(std::move(training));
@@ -68,6 +80,10 @@ struct Scene {
                            {.training = std::move(training), .seed = 5, .scale = 1, .lanes = 0});
   }
 };
+
+class Training : public ::testing::TestWithParam<Inputs> {};
+INSTANTIATE_TEST_SUITE_P(Of, Training, ::testing::Values(Inputs::dense, Inputs::sparse),
+                         [](const auto& test) { return test.param == Inputs::dense ? "dense" : "sparse"; });
 
 deck::Training epochs(Index count, Index batch = 10) {
   deck::Training training;
@@ -87,19 +103,21 @@ std::vector<double> full_gradient(const Scene& scene, const std::vector<double>&
   return operators::mean_gradient(linearisation, nn::whole_network(scene.net));
 }
 
-TEST(Trainer, AFullBatchStepFollowsTheGradient) {
+TEST_P(Training, AFullBatchStepFollowsTheGradient) {
   const Comm comm(MPI_COMM_WORLD);
-  const Scene scene(comm);
-  const auto start = scene.net.initial_parameters(5, 1.0);
-  const State state = scene.trained(epochs(1, 60));
-  const auto gradient = full_gradient(scene, start);
-  for (std::size_t i = 0; i < start.size(); ++i)
-    EXPECT_NEAR(state.parameters[i], start[i] - 0.1 * gradient[i], 1e-15);
+  for (Index count : {60, 600}) {  // a lane of one tile; two lanes of two tiles each
+    const Scene scene(comm, GetParam(), count);
+    const auto start = scene.net.initial_parameters(5, 1.0);
+    const State state = scene.trained(epochs(1, count));
+    const auto gradient = full_gradient(scene, start);
+    for (std::size_t i = 0; i < start.size(); ++i)
+      EXPECT_NEAR(state.parameters[i], start[i] - 0.1 * gradient[i], 1e-15);
+  }
 }
 
-TEST(Trainer, ARaggedLastBatchWeighsItsOwnSamples) {
+TEST_P(Training, ARaggedLastBatchWeighsItsOwnSamples) {
   const Comm comm(MPI_COMM_WORLD);
-  const Scene scene(comm, 62);
+  const Scene scene(comm, GetParam(), 62);
   // A rate too small to move the weights within the epoch: the steps add up to a sum of batch means, in which
   // each of the last two samples weighs 1/2 and each other one 1/20.
   deck::Training training = epochs(1, 20);
@@ -119,7 +137,7 @@ TEST(Trainer, ARaggedLastBatchWeighsItsOwnSamples) {
     EXPECT_NEAR((start[i] - state.parameters[i]) / 1e-9, 3 * main[i] + last[i], 1e-5);
 }
 
-TEST(Trainer, HasTheSameBitsAtAnyNumberOfRanks) {
+TEST_P(Training, HasTheSameBitsAtAnyNumberOfRanks) {
   const Comm comm(MPI_COMM_WORLD);
   const Comm self(MPI_COMM_SELF);
   for (Index batch : {7, 1100}) {  // one lane; four lanes
@@ -127,8 +145,8 @@ TEST(Trainer, HasTheSameBitsAtAnyNumberOfRanks) {
     training.momentum = 0.9;
     training.learning_rate = 0.01;
     training.weight_decay = {.kind = WeightDecayKind::norm, .strength = 0.01, .epochs = 2};
-    const State parallel = Scene(comm, 1200, 0.2).trained(training);
-    const State serial = Scene(self, 1200, 0.2).trained(training);
+    const State parallel = Scene(comm, GetParam(), 1200, 0.2).trained(training);
+    const State serial = Scene(self, GetParam(), 1200, 0.2).trained(training);
     EXPECT_EQ(parallel.parameters, serial.parameters);
     EXPECT_EQ(parallel.velocity, serial.velocity);
     EXPECT_EQ(parallel.history.loss, serial.history.loss);
@@ -136,9 +154,9 @@ TEST(Trainer, HasTheSameBitsAtAnyNumberOfRanks) {
   }
 }
 
-TEST(Trainer, ContinuesWithTheSameBits) {
+TEST_P(Training, ContinuesWithTheSameBits) {
   const Comm comm(MPI_COMM_WORLD);
-  const Scene scene(comm, 60, 0.3);
+  const Scene scene(comm, GetParam(), 60, 0.3);
   deck::Training training = epochs(6);
   training.momentum = 0.5;
   const State whole = scene.trained(training);
@@ -153,9 +171,9 @@ TEST(Trainer, ContinuesWithTheSameBits) {
   EXPECT_EQ(state.history.loss, whole.history.loss);
 }
 
-TEST(Trainer, MomentumAccumulatesSteps) {
+TEST_P(Training, MomentumAccumulatesSteps) {
   const Comm comm(MPI_COMM_WORLD);
-  const Scene scene(comm);
+  const Scene scene(comm, GetParam());
   deck::Training training = epochs(2, 60);
   training.momentum = 0.9;
   const auto start = scene.net.initial_parameters(5, 1.0);
@@ -168,9 +186,9 @@ TEST(Trainer, MomentumAccumulatesSteps) {
     EXPECT_NEAR(state.parameters[i], middle[i] - 0.1 * (0.9 * g1[i] + g2[i]), 1e-14);
 }
 
-TEST(Trainer, WeightDecayAddsItsGradientForItsEpochs) {
+TEST_P(Training, WeightDecayAddsItsGradientForItsEpochs) {
   const Comm comm(MPI_COMM_WORLD);
-  const Scene scene(comm);
+  const Scene scene(comm, GetParam());
   const auto start = scene.net.initial_parameters(5, 1.0);
   const State plain = scene.trained(epochs(1, 60));
   for (auto kind : {WeightDecayKind::norm, WeightDecayKind::l2}) {
@@ -185,22 +203,22 @@ TEST(Trainer, WeightDecayAddsItsGradientForItsEpochs) {
   }
 }
 
-TEST(Trainer, DropoutActsInTrainingOnly) {
+TEST_P(Training, DropoutActsInTrainingOnly) {
   const Comm comm(MPI_COMM_WORLD);
-  const Scene plain(comm, 60, 0.0);
-  const Scene dropping(comm, 60, 0.5);
+  const Scene plain(comm, GetParam(), 60, 0.0);
+  const Scene dropping(comm, GetParam(), 60, 0.5);
   EXPECT_NE(plain.trained(epochs(1)).parameters, dropping.trained(epochs(1)).parameters);
   const auto start = plain.net.initial_parameters(5, 1.0);
   EXPECT_EQ(plain.make(epochs(1)).start(start).history.loss,
             dropping.make(epochs(1)).start(start).history.loss);
 }
 
-TEST(Trainer, DropoutKeepsTheMeanGradientOfTheLastLayer) {
+TEST_P(Training, DropoutKeepsTheMeanGradientOfTheLastLayer) {
   const Comm comm(MPI_COMM_WORLD);
   // With zero weights in the last layer its logits are zero whatever is dropped, so that the expected
   // gradient with dropout is the gradient without: averaged over many epochs of tiny steps they agree.
-  const Scene plain(comm, 60, 0.0);
-  const Scene dropping(comm, 60, 0.4);
+  const Scene plain(comm, GetParam(), 60, 0.0);
+  const Scene dropping(comm, GetParam(), 60, 0.4);
   auto start = plain.net.initial_parameters(5, 1.0);
   const auto offset = static_cast<std::size_t>(plain.net.layer(1).weight_offset);
   std::fill(start.begin() + static_cast<std::ptrdiff_t>(offset), start.end(), 0.0);
@@ -218,9 +236,9 @@ TEST(Trainer, DropoutKeepsTheMeanGradientOfTheLastLayer) {
   EXPECT_LT(std::sqrt(difference / size), 0.03);
 }
 
-TEST(Trainer, StopsOnTheRuleAndLearns) {
+TEST_P(Training, StopsOnTheRuleAndLearns) {
   const Comm comm(MPI_COMM_WORLD);
-  const Scene scene(comm);
+  const Scene scene(comm, GetParam());
   deck::Training training = epochs(500);
   training.stop_loss = 0.05;
   training.stop_accuracy = 0.9;
@@ -232,9 +250,9 @@ TEST(Trainer, StopsOnTheRuleAndLearns) {
   EXPECT_GT(state.history.test_accuracy.back(), 0.8);
 }
 
-TEST(Trainer, ScoresCountCorrectLabelsOnly) {
+TEST_P(Training, ScoresCountCorrectLabelsOnly) {
   const Comm comm(MPI_COMM_WORLD);
-  Scene scene(comm);
+  Scene scene(comm, GetParam());
   scene.train.label[0] = (scene.train.true_label[0] + 1) % classes;
   const auto start = scene.net.initial_parameters(5, 1.0);
   auto trainer = scene.make(epochs(1));
@@ -247,9 +265,9 @@ TEST(Trainer, ScoresCountCorrectLabelsOnly) {
   EXPECT_EQ(trainer.start(start).history.loss.front(), score.loss);
 }
 
-TEST(Trainer, ADivergedLossIsSaid) {
+TEST_P(Training, ADivergedLossIsSaid) {
   const Comm comm(MPI_COMM_WORLD);
-  const Scene scene(comm);
+  const Scene scene(comm, GetParam());
   deck::Training training = epochs(50);
   training.learning_rate = 1e200;
   try {
@@ -261,9 +279,9 @@ TEST(Trainer, ADivergedLossIsSaid) {
   }
 }
 
-TEST(Trainer, SinglePrecisionFollowsDouble) {
+TEST_P(Training, SinglePrecisionFollowsDouble) {
   const Comm comm(MPI_COMM_WORLD);
-  const Scene scene(comm);
+  const Scene scene(comm, GetParam());
   const State exact = scene.trained(epochs(3));
   Trainer<float> trainer(comm, scene.net, scene.train, scene.test,
                          {.training = epochs(3), .seed = 5, .scale = 1, .lanes = 0});
