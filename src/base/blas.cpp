@@ -35,10 +35,11 @@ double multiply_adds = 0;
 constexpr Index narrow = 64;
 /// Multiplications up to which OpenBLAS takes its kernels for small matrices, which pack nothing.
 constexpr Index small_product = 1'000'000;
+/// Rows or columns of a result that are few: less than a vector or two.
+constexpr Index few = 16;
 /// The small kernels are slow with a transposed right factor that has few inner entries, and refuse one for a
-/// result of few columns: then a turned copy of it, of this many entries or for this many columns, pays.
+/// result of few columns: then a turned copy of it pays, and up to this many entries.
 constexpr Index small_factor = 4096;
-constexpr Index few_columns = 16;
 
 /// Rows of a product to be computed at once. A narrow result in pieces that the small kernels take comes at
 /// the rate of a square product instead of 0.5 to 0.7 of it (784-30-30-10, double and single). The pieces
@@ -49,6 +50,16 @@ Index rows_at_once(const MatrixView<Real>& c, Index inner) {
   if (c.cols > narrow || inner == 0) return c.rows;
   const Index height = small_product / (c.cols * inner) / fewest * fewest;
   return height >= fewest ? std::min({height, most, c.rows}) : c.rows;
+}
+
+/// Inner entries of a product to be added at once: few rows of a result (the gradient of a top layer's
+/// weights) gain by a half from the small kernels, which do not pack the right factor for them.
+template <class Real>
+Index inner_at_once(Op op_a, Op op_b, const MatrixView<Real>& c, Index inner) {
+  constexpr Index depth = 32;
+  const bool gains = op_a == Op::transpose && op_b == Op::none && c.rows <= few && c.cols > narrow &&
+                     c.rows * c.cols * inner > small_product && c.rows * c.cols * depth <= small_product;
+  return gains ? depth : inner;
 }
 
 template <class Real>
@@ -73,6 +84,23 @@ void call_blas(Op op_a, Op op_b, Real alpha, ConstMatrixView<Real> a, ConstMatri
     call(&cblas_sgemm);
 }
 
+template <class Real>
+void gemm_by_rows(Op op_a, Op op_b, Real alpha, ConstMatrixView<Real> a, ConstMatrixView<Real> b, Real beta,
+                  MatrixView<Real> c) {
+  std::vector<Real> turned;
+  if (op_b == Op::transpose && (b.rows <= few || b.rows * b.cols <= small_factor)) {
+    turned = transposed<Real>(b);
+    b = {turned.data(), b.cols, b.rows};
+    op_b = Op::none;
+  }
+  const Index height = rows_at_once(c, op_a == Op::none ? a.cols : a.rows);
+  for (Index first = 0; first < c.rows; first += height) {
+    const Index count = std::min(height, c.rows - first);
+    const auto part = op_a == Op::none ? a.rows_from(first, count) : a.cols_from(first, count);
+    call_blas<Real>(op_a, op_b, alpha, part, b, beta, c.rows_from(first, count));
+  }
+}
+
 }  // namespace
 
 template <class Real>
@@ -86,18 +114,13 @@ void gemm(Op op_a, Op op_b, Real alpha, std::type_identity_t<ConstMatrixView<Rea
   if (!fits) throw std::logic_error("gemm: the shapes of the factors do not fit");
   if (c.rows == 0 || c.cols == 0) return;
   multiply_adds += static_cast<double>(c.rows) * static_cast<double>(c.cols) * static_cast<double>(inner);
-  const Index height = rows_at_once(c, inner);
-  if (height == c.rows) return call_blas<Real>(op_a, op_b, alpha, a, b, beta, c);
-  std::vector<Real> turned;
-  if (op_b == Op::transpose && (b.rows <= few_columns || b.rows * b.cols <= small_factor)) {
-    turned = transposed<Real>(b);
-    b = {turned.data(), b.cols, b.rows};
-    op_b = Op::none;
-  }
-  for (Index first = 0; first < c.rows; first += height) {
-    const Index count = std::min(height, c.rows - first);
-    const auto part = op_a == Op::none ? a.rows_from(first, count) : a.cols_from(first, count);
-    call_blas<Real>(op_a, op_b, alpha, part, b, beta, c.rows_from(first, count));
+  if (rows_at_once(c, inner) < c.rows) return gemm_by_rows<Real>(op_a, op_b, alpha, a, b, beta, c);
+  const Index depth = inner_at_once(op_a, op_b, c, inner);
+  if (depth == inner) return call_blas<Real>(op_a, op_b, alpha, a, b, beta, c);
+  for (Index first = 0; first < inner; first += depth) {
+    const Index count = std::min(depth, inner - first);
+    call_blas<Real>(op_a, op_b, alpha, a.rows_from(first, count), b.rows_from(first, count),
+                    first == 0 ? beta : Real(1), c);
   }
 }
 

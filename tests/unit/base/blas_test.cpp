@@ -66,6 +66,12 @@ TEST(Gemm, MatchesLoopsWhereTheResultIsNarrowAndHigh) {
   expect_gemm_matches_loops<float>(400, 10, 512);
 }
 
+// A result of few rows is added up by 32 inner entries at once, here 12 times, and by 16 more.
+TEST(Gemm, MatchesLoopsWhereTheResultHasFewRows) {
+  expect_gemm_matches_loops<double>(10, 300, 400);
+  expect_gemm_matches_loops<float>(10, 300, 400);
+}
+
 TEST(Gemm, RefusesShapesThatDoNotFit) {
   Matrix<double> a(2, 3), b(4, 5), c(2, 5);
   EXPECT_THROW(gemm<double>(Op::none, Op::none, 1.0, a.view(), b.view(), 0.0, c.view()), std::logic_error);
