@@ -22,7 +22,7 @@ RUNS = 6
 #: Two runs of a second or more, most of it training.
 LONG: dict[str, Any] = {
     **SMALL,
-    "training": {"max_epochs": 3000, "batch_size": 4, "momentum": 0.5, "stop_loss": 0.0},
+    "training": {"max_epochs": 4500, "batch_size": 4, "momentum": 0.5, "stop_loss": 0.0},
     "study": {"axes": [{"key": "training.learning_rate", "values": [0.01, 0.02]}]},
 }
 RUN_FILES = ["deck.original", "deck.resolved", "log", "result.h5", "status"]

@@ -101,11 +101,14 @@ def test_a_signal_stops_all_groups_in_order(program: Program, expected_long: Pat
     check_failure(outcome, 5, "stopped by a signal with 2 runs left to do; continue with --resume")
     study = results.read(program.folder / "out/study.h5")
     assert list(study["runs/status"]) == [b"interrupted"] * 2
-    assert all(re.match(rb"stopped by a signal during the training, after epoch \d+$", reason)
-               for reason in study["runs/reason"])
+    # On a busy machine a run may be past its training by then: it is stopped there, as orderly.
+    reasons = study["runs/reason"]
+    assert all(re.match(rb"stopped by a signal (during|before) ", reason) for reason in reasons), list(reasons)
     assert len(list(program.folder.glob("out/runs/*/training.h5"))) == 2
     program.succeed("study", "deck.toml", "--resume", ranks=1)
-    assert "training: resumed after epoch" in (program.folder / "out/runs/00001/log").read_text()
+    for run, reason in enumerate(reasons):
+        if b"during the training, after epoch" in reason:
+            assert "training: resumed after epoch" in (program.folder / f"out/runs/{run:05}/log").read_text()
     studies.check_same(expected_long, program.folder / "out")
 
 
