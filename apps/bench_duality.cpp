@@ -129,7 +129,10 @@ double time_projection(const Comm& comm, Index pairs, Index width, Index m) {
                                        .partition = split,
                                        .place = {},
                                        .complete = true};
-  return best_of(comm, 1, [&] { duality::project(comm, duals, directions, pairs); });
+  return best_of(comm, 1, [&] {
+    duality::Pass pass;
+    duality::project(comm, duals, directions, pairs, pass);
+  });
 }
 
 /// Pairing, duals and decomposition over a complete basis at 784-30-30-10, as the demonstration.

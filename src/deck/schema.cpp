@@ -291,8 +291,10 @@ Table<Numerics> numerics_keys() {
             .limits = at_least(1),
             .unit = "parameters"})
       .key("checkpoint_seconds", &Numerics::checkpoint_seconds,
-           {.help = "A training, at an epoch's end, and an eigensolve, at a restart, write where they stand "
-                    "to the run's folder this often at most, and when a signal stops them. 0: each time.",
+           {.help =
+                "A training, at an epoch's end, an eigensolve, at a restart, and a decomposition, after a "
+                "block of pairs, write where they stand to the run's folder this often at most, and when a "
+                "signal stops them. 0: each time.",
             .limits = at_least(0),
             .unit = "s"});
 }

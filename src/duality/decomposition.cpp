@@ -123,7 +123,9 @@ void test_identities(const Comm& comm, const Duals& duals, const Directions& dir
 Decomposition decompose(const Comm& comm, const nn::Model<double>& model, Index layer, const Duals& duals,
                         const Directions& directions, const DecompositionOptions& options) {
   const PairMeans means = pair_means(comm, duals);
-  Projected projected = project(comm, duals, directions, means.pairs());
+  Pass own;
+  Projected projected =
+      project(comm, duals, directions, means.pairs(), options.pass != nullptr ? *options.pass : own);
 
   Decomposition d;
   copy_means(d, means);

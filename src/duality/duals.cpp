@@ -271,12 +271,17 @@ Duals make_duals(const Comm& comm, const nn::Model<double>& model, Index layer, 
 
 std::vector<double> gather_pairs(const Comm& comm, const Duals& duals, const std::vector<double>& own,
                                  Index values) {
+  return gather_pairs(comm, duals.lanes, own, values);
+}
+
+std::vector<double> gather_pairs(const Comm& comm, const Lanes& lanes, const std::vector<double>& own,
+                                 Index values) {
   std::vector<int> counts, starts;
   for (int r = 0; r < comm.size(); ++r) {
-    starts.push_back(static_cast<int>(values * duals.lanes.first_sample(r, comm.size())));
-    counts.push_back(static_cast<int>(values * duals.lanes.first_sample(r + 1, comm.size())) - starts.back());
+    starts.push_back(static_cast<int>(values * lanes.first_sample(r, comm.size())));
+    counts.push_back(static_cast<int>(values * lanes.first_sample(r + 1, comm.size())) - starts.back());
   }
-  std::vector<double> all(static_cast<std::size_t>(values * duals.lanes.samples()));
+  std::vector<double> all(static_cast<std::size_t>(values * lanes.samples()));
   MPI_Allgatherv(own.data(), static_cast<int>(own.size()), MPI_DOUBLE, all.data(), counts.data(),
                  starts.data(), MPI_DOUBLE, comm.get());
   return all;

@@ -6,6 +6,8 @@
 #include <memory>
 
 #include "dualscape/base/blas.hpp"
+#include "dualscape/base/error.hpp"
+#include "dualscape/base/signals.hpp"
 
 namespace dualscape::duality {
 namespace {
@@ -27,12 +29,6 @@ MatrixView<double> shaped(std::vector<double>& buffer, Index rows, Index cols) {
   return {buffer.data(), rows, cols};
 }
 
-/// Position of the moments of direction j in a vector of sums.
-struct Slots {
-  Index block;
-  std::size_t at(Index which, Index j) const { return static_cast<std::size_t>(which * block + j); }
-};
-
 /// Sum of factors_j x_j^2 in eight partial sums, which are added in a fixed order.
 double weighted_squares(std::span<const double> x, const double* factors) {
   std::array<double, 8> partial{};
@@ -46,7 +42,8 @@ double weighted_squares(std::span<const double> x, const double* factors) {
 
 class BlockOfDirections {
  public:
-  BlockOfDirections(const Comm& comm, const Duals& duals, const Directions& directions)
+  /// The projections stand in `pass`.
+  BlockOfDirections(const Comm& comm, const Duals& duals, const Directions& directions, Pass& pass)
       : comm_(comm),
         duals_(duals),
         directions_(directions),
@@ -56,11 +53,16 @@ class BlockOfDirections {
         whole_(fills_block_ ? 0 : width_, directions.partition.size()),
         weight_entries_(
             std::make_unique_for_overwrite<double[]>(static_cast<std::size_t>(width_ * dual_size(duals)))),
-        projection_entries_(
-            std::make_unique_for_overwrite<double[]>(static_cast<std::size_t>(width_ * duals.count()))),
         weights_(weight_entries_.get(), width_ * duals.response.cols(), duals.covector.cols()),
-        projections_(projection_entries_.get(), duals.count(), width_),
-        products_(duals) {}
+        products_(duals) {
+    if (pass.projections == nullptr || pass.width != width_) {
+      const auto size = static_cast<std::size_t>(width_ * duals.count());
+      pass.projections = std::make_unique_for_overwrite<double[]>(size);
+      pass.width = width_;
+      pass.blocks = 0;
+    }
+    projections_ = {pass.projections.get(), duals.count(), width_};
+  }
 
   Index width() const { return width_; }
 
@@ -95,7 +97,7 @@ class BlockOfDirections {
   Index width_;
   bool fills_block_;  ///< a direction is the layer's weight: nothing is to be taken out of it
   Matrix<double> whole_;
-  std::unique_ptr<double[]> weight_entries_, projection_entries_;
+  std::unique_ptr<double[]> weight_entries_;
   MatrixView<double> weights_, projections_;
   TileProducts products_;
 };
@@ -104,11 +106,6 @@ class BlockOfDirections {
 double secant(const Duals& duals, Index k) {
   const auto at = static_cast<std::size_t>(k);
   return duals.state[at] == DualState::kept ? duals.loss_gap[at] / (duals.norm[at] * duals.norm[at]) : 0.0;
-}
-
-void append(std::vector<double>& to, std::span<const double> sums, const Slots& slots, Index which,
-            Index count, double weight) {
-  for (Index j = 0; j < count; ++j) to.push_back(weight * sums[slots.at(which, j)]);
 }
 
 /// |Q v_j - q_j v_j| for the directions of a block, whose w_kn are filled; q_j = v_j^T Q v_j. The part of v_j
@@ -144,6 +141,108 @@ std::vector<double> leaks(const Comm& comm, const Duals& duals, BlockOfDirection
     result.push_back(std::sqrt(squares[at] + q[at] * q[at] * outside));
   }
   return result;
+}
+
+/// The moments of a block of directions, and what it adds to each pair of this rank.
+struct Statistics {
+  std::vector<double> mean_w, mean_g, variance_w, variance_g, covariance, contribution, leak;
+  std::vector<double> captured, curved;
+};
+
+/// Projects all pairs on a block of directions, block by block, where there are several; then a stop loses
+/// none that is finished. @note Collective
+void fill_blocks(const Comm& comm, const Duals& duals, BlockOfDirections& block, Index directions,
+                 Pass& pass) {
+  const Lanes& lanes = duals.lanes;
+  const Index blocks = blocks_of_pairs(lanes);
+  while (blocks > 1 && pass.blocks < blocks) {
+    collectively(comm, [&] {
+      for (int lane = lanes.first_lane(comm.rank(), comm.size());
+           lane < lanes.first_lane(comm.rank() + 1, comm.size()); ++lane) {
+        const Index first = lanes.begin(lane) + pass.blocks * tile_of_pairs;
+        if (const Index count = std::min(tile_of_pairs, lanes.end(lane) - first); count > 0)
+          block.fill(first - duals.first, count, directions);
+      }
+    });
+    ++pass.blocks;
+    if (pass.after_block) pass.after_block();
+    if (comm.max(stop_requested() ? 1 : 0) == 1) throw Interrupted("stopped by a signal");
+  }
+}
+
+std::vector<double> scaled(double factor, std::span<const double> values) {
+  std::vector<double> result(values.begin(), values.end());
+  for (double& value : result) value *= factor;
+  return result;
+}
+
+/// `filled`: the projections w are there; else they are made here. @note Collective
+Statistics statistics(const Comm& comm, const Duals& duals, BlockOfDirections& block,
+                      ConstMatrixView<double> w, std::span<const double> values, double weight, bool filled) {
+  const Index count = w.cols;
+  const auto part = [count](std::span<const double> sums, Index which) {
+    return sums.subspan(static_cast<std::size_t>(which * count), static_cast<std::size_t>(count));
+  };
+  // Two passes: deviations from a mean known beforehand do not cancel.
+  auto means = sum_over_pairs(comm, duals, 2 * count, [&](Index first, Index n, std::span<double> sums) {
+    if (!filled) block.fill(first, n, count);
+    for (Index k = first; k < first + n; ++k) {
+      const double factor = secant(duals, k);
+      const double* row = w.row(k).data();
+      double* plain = sums.data();
+      double* secants = plain + count;
+      for (Index j = 0; j < count; ++j) plain[j] += row[j];
+      for (Index j = 0; j < count; ++j) secants[j] += factor * row[j];
+    }
+  });
+  for (double& mean : means) mean *= weight;
+  Statistics found;
+  found.captured.resize(duals.state.size());
+  found.curved.resize(duals.state.size());
+  const auto moments =
+      sum_over_pairs(comm, duals, 4 * count, [&](Index first, Index n, std::span<double> sums) {
+        double* to = sums.data();
+        for (Index k = first; k < first + n; ++k) {
+          const auto at = static_cast<std::size_t>(k);
+          if (duals.state[at] == DualState::dropped) continue;
+          const double factor = secant(duals, k);
+          const auto row = w.row(k);
+          for (Index j = 0; j < count; ++j) {
+            const double x = row.data()[j];
+            const double dw = x - means.data()[j];
+            const double dg = factor * x - means.data()[count + j];
+            to[j] += dw * dw;
+            to[count + j] += dg * dg;
+            to[2 * count + j] += dw * dg;
+            to[3 * count + j] += factor * (x * x);
+          }
+          if (duals.state[at] == DualState::kept)
+            found.captured[at] = dot(row, row) / (duals.norm[at] * duals.norm[at]);
+          found.curved[at] = weighted_squares(row, values.data());
+        }
+      });
+  found.mean_w = scaled(1.0, part(means, 0));
+  found.mean_g = scaled(1.0, part(means, 1));
+  found.variance_w = scaled(weight, part(moments, 0));
+  found.variance_g = scaled(weight, part(moments, 1));
+  found.covariance = scaled(weight, part(moments, 2));
+  found.contribution = scaled(weight, part(moments, 3));
+  return found;
+}
+
+void finish(const Statistics& found, Projected& done) {
+  const auto append = [](std::vector<double>& to, const std::vector<double>& more) {
+    to.insert(to.end(), more.begin(), more.end());
+  };
+  append(done.directions.mean_w, found.mean_w);
+  append(done.directions.mean_g, found.mean_g);
+  append(done.directions.sigma_w, found.variance_w);
+  append(done.directions.sigma_g, found.variance_g);
+  append(done.directions.contribution, found.contribution);
+  append(done.covariance, found.covariance);
+  append(done.leak, found.leak);
+  axpy(1.0, found.captured, done.captured);
+  axpy(1.0, found.curved, done.curved);
 }
 
 }  // namespace
@@ -227,7 +326,8 @@ std::vector<double> captured_by(const Comm& comm, const Duals& duals, const Dire
     std::ranges::copy(directions.vectors.row(chosen[static_cast<std::size_t>(j)]), vectors.row(j).begin());
   Directions subset = directions;
   subset.vectors = vectors.view();
-  BlockOfDirections block(comm, duals, subset);
+  Pass pass;
+  BlockOfDirections block(comm, duals, subset, pass);
   std::vector<double> captured(duals.state.size());
   for (Index begin = 0; begin < vectors.rows(); begin += block.width()) {
     const Index count = std::min(block.width(), vectors.rows() - begin);
@@ -247,67 +347,38 @@ std::vector<double> captured_by(const Comm& comm, const Duals& duals, const Dire
   return captured;
 }
 
-Projected project(const Comm& comm, const Duals& duals, const Directions& directions, Index pairs) {
-  Projected result;
-  result.captured.resize(static_cast<std::size_t>(duals.count()));
-  result.curved.resize(static_cast<std::size_t>(duals.count()));
-  const double weight = pairs > 0 ? 1.0 / static_cast<double>(pairs) : 0.0;
-  BlockOfDirections block(comm, duals, directions);
-  PerDirection& per = result.directions;
+Index blocks_of_pairs(const Lanes& lanes) {
+  Index longest = 0;
+  for (int lane = 0; lane < lanes.count(); ++lane)
+    longest = std::max(longest, lanes.end(lane) - lanes.begin(lane));
+  return (longest + tile_of_pairs - 1) / tile_of_pairs;
+}
 
-  for (Index begin = 0; begin < std::ssize(directions.values); begin += block.width()) {
-    const Index count = std::min(block.width(), std::ssize(directions.values) - begin);
+Projected project(const Comm& comm, const Duals& duals, const Directions& directions, Index pairs,
+                  Pass& pass) {
+  Projected& done = pass.done;
+  done.captured.resize(static_cast<std::size_t>(duals.count()));
+  done.curved.resize(static_cast<std::size_t>(duals.count()));
+  const double weight = pairs > 0 ? 1.0 / static_cast<double>(pairs) : 0.0;
+  BlockOfDirections block(comm, duals, directions, pass);
+  const auto all = std::ssize(directions.values);
+  for (Index begin = pass.directions(); begin < all; begin = pass.directions()) {
+    const Index count = std::min(block.width(), all - begin);
     const auto w = block.start(begin, count);
-    const Slots slots{count};
-    // Two passes: deviations from a mean known beforehand do not cancel.
-    auto means = sum_over_pairs(comm, duals, 2 * count, [&](Index first, Index n, std::span<double> sums) {
-      block.fill(first, n, count);
-      for (Index k = first; k < first + n; ++k) {
-        const double factor = secant(duals, k);
-        const double* row = w.row(k).data();
-        double* plain = sums.data();
-        double* secants = plain + count;
-        for (Index j = 0; j < count; ++j) plain[j] += row[j];
-        for (Index j = 0; j < count; ++j) secants[j] += factor * row[j];
-      }
-    });
-    for (double& mean : means) mean *= weight;
-    const auto moments =
-        sum_over_pairs(comm, duals, 4 * count, [&](Index first, Index n, std::span<double> sums) {
-          double* to = sums.data();
-          for (Index k = first; k < first + n; ++k) {
-            const auto at = static_cast<std::size_t>(k);
-            if (duals.state[at] == DualState::dropped) continue;
-            const double factor = secant(duals, k);
-            const auto row = w.row(k);
-            for (Index j = 0; j < count; ++j) {
-              const double x = row.data()[j];
-              const double dw = x - means.data()[j];
-              const double dg = factor * x - means.data()[count + j];
-              to[j] += dw * dw;
-              to[count + j] += dg * dg;
-              to[2 * count + j] += dw * dg;
-              to[3 * count + j] += factor * (x * x);
-            }
-            if (duals.state[at] == DualState::kept)
-              result.captured[at] += dot(row, row) / (duals.norm[at] * duals.norm[at]);
-            result.curved[at] += weighted_squares(row, directions.values.data() + begin);
-          }
-        });
-    append(per.mean_w, means, slots, 0, count, 1.0);
-    append(per.mean_g, means, slots, 1, count, 1.0);
-    append(per.sigma_w, moments, slots, 0, count, weight);
-    append(per.sigma_g, moments, slots, 1, count, weight);
-    append(result.covariance, moments, slots, 2, count, weight);
-    append(per.contribution, moments, slots, 3, count, weight);
-    if (!directions.complete) {
-      const auto q = std::span(per.contribution).subspan(static_cast<std::size_t>(begin));
-      const auto found = leaks(comm, duals, block, w, q, weight);
-      result.leak.insert(result.leak.end(), found.begin(), found.end());
-    }
+    fill_blocks(comm, duals, block, count, pass);
+    Statistics found =
+        statistics(comm, duals, block, w, directions.values.subspan(static_cast<std::size_t>(begin)), weight,
+                   pass.blocks > 0);
+    if (!directions.complete) found.leak = leaks(comm, duals, block, w, found.contribution, weight);
+    // Nothing here fails: a pass that is stopped has a block of directions whole or not at all.
+    finish(found, done);
+    pass.blocks = 0;
+    if (pass.after_block) pass.after_block();
   }
-  for (double& x : per.sigma_w) x = std::sqrt(x);
-  for (double& x : per.sigma_g) x = std::sqrt(x);
+  pass.projections.reset();
+  Projected result = done;
+  for (double& x : result.directions.sigma_w) x = std::sqrt(x);
+  for (double& x : result.directions.sigma_g) x = std::sqrt(x);
   return result;
 }
 

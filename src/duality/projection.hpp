@@ -9,7 +9,7 @@
 namespace dualscape::duality {
 
 /// Pairs of a tile; a lane's last one may have fewer.
-constexpr Index tile_of_pairs = 256;
+constexpr Index tile_of_pairs = pairs_of_a_lane;
 
 /// Fills the lanes of this rank: calls add(first, count, sums) for each tile of pairs. A failure travels with
 /// the sum.
@@ -73,18 +73,13 @@ class TileProducts {
   std::vector<double> sums_;
 };
 
-/// What the pass leaves besides the statistics of each direction.
-struct Projected {
-  PerDirection directions;
-  std::vector<double> covariance;  ///< of each direction: c_n sigma_w sigma_g
-  std::vector<double> leak;        ///< of each direction: |Q v - (v^T Q v) v|; empty for a complete basis
-  std::vector<double> captured;    ///< of each pair of this rank: sum_n w_kn^2 / |DW_k|^2
-  std::vector<double> curved;      ///< of each pair of this rank: sum_n value_n w_kn^2
-};
+/// Blocks of pairs in a pass: tiles of the longest lane.
+Index blocks_of_pairs(const Lanes& lanes);
 
-/// w_kn and its moments for all directions, in blocks of them. `pairs` = number of pairs the means are over.
-/// @note Collective
-Projected project(const Comm& comm, const Duals& duals, const Directions& directions, Index pairs);
+/// w_kn and its moments for all directions, in blocks of them and of pairs. `pairs` = number of pairs the
+/// means are over. @note Collective
+Projected project(const Comm& comm, const Duals& duals, const Directions& directions, Index pairs,
+                  Pass& pass);
 
 /// Of each pair of this rank, sum_n w_kn^2 / |DW_k|^2 over the directions at `chosen`. @note Collective
 std::vector<double> captured_by(const Comm& comm, const Duals& duals, const Directions& directions,

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 #include <optional>
+#include <utility>
 
 #include "dualscape/base/clock.hpp"
 #include "dualscape/base/error.hpp"
@@ -17,6 +18,7 @@
 #include "dualscape/study/plan.hpp"
 #include "dualscape/study/result.hpp"
 #include "dualscape/train/trainer.hpp"
+#include "dualscape/study/pass_state.hpp"
 #include "summary_state.hpp"
 
 namespace dualscape::study {
@@ -124,6 +126,7 @@ class Chain {
     try {
       for (const auto& keep : not_kept_) keep();
       if (keep_summary_) keep_summary_();
+      if (keep_pass_) keep_pass_();
     } catch (const Error& error) {
       log_.detail(error.what());
     }
@@ -353,15 +356,41 @@ class Chain {
     const auto write = [this, setting, mark](const LayerDuality& layer) {
       write_duality(comm_, folder_.duality_checkpoint(layer.layer), setting, layer, mark);
     };
+    store.pass = [this, setting, mark](const std::string& layer, const Lanes& pairs) {
+      return start_pass({layer, setting.eigenvalues, pairs}, mark);
+    };
     store.keep = [this, write, began = Clock::now()](const LayerDuality& layer) mutable {
+      keep_pass_ = nullptr;
+      pass_ = {};
       if (took_long(seconds_since(began)))
         write(layer);
       else
         not_kept_.emplace_back([write, layer] { write(layer); });
+      on_root(comm_, [&] { folder_.remove_pass_checkpoint(); });
       stop_point(comm_, fmt::format("during the decomposition, after {}", layer.layer));
       began = Clock::now();
     };
     return store;
+  }
+
+  /// The pass over a layer's pairs, from its state in the folder, where it leaves such states.
+  duality::Pass* start_pass(const PassOf& of, const std::string& mark) {
+    const auto path = folder_.pass_checkpoint();
+    pass_ = {};
+    if (usable(path, mark) && read_pass(comm_, path, of, pass_))
+      log_.info("duality at {}: resumed after {} of {} directions and {} blocks of pairs", of.layer,
+                pass_.directions(), of.eigenvalues.size(), pass_.blocks);
+    pass_.after_block = [this, path, of, mark,
+                         pace = Pace(comm_, config_.numerics.checkpoint_seconds)]() mutable {
+      const auto write = [this, path, of, mark] { write_pass(comm_, path, of, pass_, mark); };
+      keep_pass_ = write;
+      if (!pace.due()) return;
+      // What it goes on from comes first.
+      for (const auto& keep : std::exchange(not_kept_, {})) keep();
+      write();
+      pace.written();
+    };
+    return &pass_;
   }
 
   const Comm& comm_;
@@ -372,6 +401,8 @@ class Chain {
   const Clock::time_point began_ = Clock::now();
   std::vector<std::function<void()>> not_kept_;  ///< write the checkpoints of the stages that were quick
   std::function<void()> keep_summary_;           ///< writes the summary's, as far as it has come
+  duality::Pass pass_;                           ///< over the pairs of the layer under way
+  std::function<void()> keep_pass_;              ///< writes where it stands
 };
 
 }  // namespace

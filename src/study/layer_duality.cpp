@@ -155,12 +155,12 @@ std::vector<LayerDuality> decompose_gap(const Comm& comm, const nn::Network& net
                                      spectrum.norm_estimate, std::numeric_limits<double>::epsilon()),
                                  .rest_below = spectrum.rest_below,
                                  .rest_above = spectrum.rest_above};
-  const duality::DecompositionOptions options{.sharp = config.duality->sharp,
-                                              .sharp_by = config.duality->sharp_by,
-                                              .sharp_share = config.duality->sharp_share,
-                                              .resamples = config.duality->bootstrap,
-                                              .seed = config.seed,
-                                              .curvature = curvature.get()};
+  duality::DecompositionOptions options{.sharp = config.duality->sharp,
+                                        .sharp_by = config.duality->sharp_by,
+                                        .sharp_share = config.duality->sharp_share,
+                                        .resamples = config.duality->bootstrap,
+                                        .seed = config.seed,
+                                        .curvature = curvature.get()};
 
   std::vector<LayerDuality> results;
   for (const std::string& name : deck::analysed_layers(config)) {
@@ -177,6 +177,7 @@ std::vector<LayerDuality> decompose_gap(const Comm& comm, const nn::Network& net
     result.duals =
         duality::make_duals(comm, model, layer, lanes_for(std::ssize(result.pairs), config.numerics),
                             result.pairs, inputs, covector_of(linearisation, layer, *config.duality));
+    if (store.pass) options.pass = store.pass(name, result.duals.lanes);
     result.decomposition = duality::decompose(comm, model, layer, result.duals, directions, options);
     result.decomposition.sharp_certified = certify_sharp(comm, result, directions, config);
     result.operators = find_operator_spectra(comm, result.duals, directions, config);

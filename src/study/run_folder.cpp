@@ -204,8 +204,13 @@ void RunFolder::remove_solve_checkpoint() const {
   remove_whole(solve_checkpoint());
 }
 
+void RunFolder::remove_pass_checkpoint() const {
+  remove_whole(pass_checkpoint());
+}
+
 void RunFolder::remove_checkpoints() const {
   remove_solve_checkpoint();
+  remove_pass_checkpoint();
   remove_whole(training_checkpoint());
   remove_whole(spectrum_checkpoint());
   remove_whole(summary_checkpoint());

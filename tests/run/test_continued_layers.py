@@ -20,6 +20,9 @@ LAYERS = ["dense3", "dense1", "dense2"]
 #: What says when, where and how a result was made.
 PROVENANCE = re.compile(r"@(command_line|date|host|ranks|threads|seconds|planned_bytes|peak_bytes)$")
 
+#: What an eigensolve and the rounding of products may change with the number of ranks.
+RANKS = re.compile("/operators/|bound|@identity_curvature")
+
 #: What only rounding and the course of an eigensolve decide: below a tolerance, but not the same twice.
 COURSE = re.compile(r"/operators/[^/]+(/residuals|/value_bounds|/angle_bounds|@matvecs|@check_matvecs|"
                     r"@orthogonality_defect|@symmetry_defect)$")
@@ -32,6 +35,22 @@ def prepare(folder: Path) -> None:
                training={"max_epochs": 2}, spectrum={"block": "all", "count": 12},
                duality={"layer": LAYERS, "dual": "augmented", "operators": ["gap", "dual-covariance"],
                         "operator_count": 4})
+
+
+def prepare_blocks(folder: Path) -> None:
+    """Write data and deck of a run whose pass over the pairs has six blocks, each of which is kept."""
+    write_data(folder / "data.h5", test=3000)
+    write_deck(folder / "deck.toml", network={"layers": [{"units": 20}, {"units": 20}, {"units": 3}]},
+               training={"max_epochs": 2}, spectrum={"which": "all"}, duality={"layer": "dense2"},
+               numerics={"lanes": 2, "checkpoint_seconds": 0})
+
+
+@pytest.fixture(scope="module")
+def expected_of_blocks(tmp_path_factory: pytest.TempPathFactory) -> results.Contents:
+    """Return the result of such a run that nothing stops."""
+    folder = tmp_path_factory.mktemp("undisturbed_blocks")
+    prepare_blocks(folder)
+    return stops.finished(folder)
 
 
 @pytest.fixture(scope="module")
@@ -86,13 +105,13 @@ def check_bits(stored: results.Contents, contents: results.Contents, layer: str)
 
 
 def check_all(expected: results.Contents, found: results.Contents, same_ranks: list[str]) -> None:
-    """Check that a run came to the same: all to the bit, but for what an eigensolve at other ranks may change."""
+    """Check that a run came to the same: all to the bit, but for what other ranks may change."""
     assert set(found) == set(expected)
     for key, value in expected.items():
         parts = re.split("[/@]", key)
         if PROVENANCE.search(key):
             continue
-        if parts[0] != "duality" or parts[1] in same_ranks or not re.search("/operators/|bound", key):
+        if parts[0] != "duality" or parts[1] in same_ranks or not RANKS.search(key):
             assert np.array_equal(value, found[key]), key
         elif key.endswith("/eigenvalues"):
             bounds = [each[key.replace("eigenvalues", "value_bounds")] for each in (expected, found)]
@@ -154,3 +173,57 @@ def test_a_layer_of_other_test_samples_is_refused(program: Program, ranks: int) 
         file["data/test/x"][5, 3] ^= np.uint8(1)
     program.fail(3, "run", "deck.toml", "--resume", ranks=ranks,
                  said="'out/duality.dense3.h5' was made from other data or weights than this run has")
+
+
+def end_within_pass(program: Program, blocks: int, ranks: int, kill: bool) -> int:
+    """Run on and end it once so many blocks of pairs are kept; return how many are."""
+    path = program.folder / "out/pass.h5"
+
+    def kept_blocks() -> int:
+        try:
+            with h5py.File(path) as file:
+                return int(file["pass"].attrs["blocks"])
+        except OSError:
+            return 0
+
+    running = program.start("run", "deck.toml", "--resume", ranks=ranks)
+    running.wait_until(lambda: kept_blocks() >= blocks, f"it kept {blocks} blocks")
+    if kill:
+        running.kill()
+    else:
+        running.send(signal.SIGTERM)
+        outcome = running.finish()
+        assert outcome.code == 5, outcome
+        assert "during the decomposition" in outcome.err, outcome
+    return kept_blocks()
+
+
+def resumed_after(said: str) -> int:
+    """Return the blocks of pairs that a run said it resumed after."""
+    found = re.search(r"duality at dense2: resumed after 0 of 400 directions and (\d) blocks of pairs\n", said)
+    assert found, said
+    return int(found[1])
+
+
+def test_blocks_of_pairs_are_done_once(program: Program, expected_of_blocks: results.Contents) -> None:
+    prepare_blocks(program.folder)
+    first = end_within_pass(program, 1, 1, True)
+    second = end_within_pass(program, first + 1, 3, False)
+    assert 1 <= first < second <= 6
+    said, found = resume(program, 2)
+    assert resumed_after(said) == second
+    assert not (program.folder / "out/pass.h5").exists()
+    check_all(expected_of_blocks, found, [])
+
+
+def test_a_damaged_pass_is_done_anew(program: Program, expected_of_blocks: results.Contents) -> None:
+    prepare_blocks(program.folder)
+    end_within_pass(program, 2, 1, True)
+    path = program.folder / "out/pass.h5"
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    path.write_bytes(whole[:middle] + bytes([whole[middle] ^ 4]) + whole[middle + 1:])
+    said, found = resume(program, 2, warnings=1)
+    assert "warning: 'out/pass.h5' is damaged: " in said
+    assert "resumed after 0 of" not in said
+    check_all(expected_of_blocks, found, [])

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -49,6 +50,32 @@ struct PerDirection {
   /// = |Q v - (v^T Q v) v| with the gap operator Q.
   std::vector<double> contribution_bound;
   std::vector<Index> order_by_sigma_g;  ///< positions, largest sigma_g first
+};
+
+/// What the pass over pairs and directions finds of the directions behind it.
+struct Projected {
+  PerDirection directions;
+  std::vector<double> covariance;  ///< of each direction: c_n sigma_w sigma_g
+  std::vector<double> leak;        ///< of each direction: |Q v - (v^T Q v) v|; empty for a complete basis
+  std::vector<double> captured;    ///< of each pair of this rank: sum_n w_kn^2 / |DW_k|^2
+  std::vector<double> curved;      ///< of each pair of this rank: sum_n value_n w_kn^2
+};
+
+/// A block of pairs has so many of each lane, fewer at its end.
+constexpr Index pairs_of_a_lane = 256;
+
+/// How far that pass has come: some directions are finished, and of the next few the first blocks of pairs
+/// have their w_kn. A block is the same pairs at any number of ranks.
+struct Pass {
+  Projected done;                         ///< sigma_w and sigma_g squared
+  Index blocks = 0;                       ///< blocks of pairs that are projected on the next directions
+  Index width = 0;                        ///< directions projected on at once
+  std::unique_ptr<double[]> projections;  ///< this rank's pairs x width
+  /// Called after each block of pairs and whenever directions are finished; may write where the pass stands.
+  /// @note Collective
+  std::function<void()> after_block = {};
+
+  Index directions() const { return std::ssize(done.covariance); }
 };
 
 /// Sums over the directions of each cluster of eigenvalues: within one, the single directions are any basis
@@ -134,6 +161,7 @@ struct DecompositionOptions {
   std::uint64_t seed = 1;    ///< of the bootstrap
   /// The operator of the directions, for the identity that ties eigenvalues to eigenvectors; may be null.
   const LinearOperator* curvature = nullptr;
+  Pass* pass = nullptr;  ///< goes on from there, and stays there when the pass is stopped; may be null
 };
 
 /// @note Collective

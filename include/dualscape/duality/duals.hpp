@@ -84,6 +84,8 @@ Duals make_duals(const Comm& comm, const nn::Model<double>& model, Index layer, 
                  std::span<const Pair> pairs, const PairInputs& inputs, const CoVector& covector = {});
 
 /// So many values a pair, of all K pairs in their order, on every rank. @note Collective
+std::vector<double> gather_pairs(const Comm& comm, const Lanes& lanes, const std::vector<double>& own,
+                                 Index values = 1);
 std::vector<double> gather_pairs(const Comm& comm, const Duals& duals, const std::vector<double>& own,
                                  Index values = 1);
 

@@ -90,10 +90,13 @@ struct LayerDuality {
   std::filesystem::path stored;
 };
 
-/// Where finished layers are kept. Both are asked on every rank, and may be left out.
+/// Where finished layers are kept, and the pass over the pairs of one under way. All are asked on every rank,
+/// and may be left out.
 struct LayerStore {
   std::function<std::optional<LayerDuality>(const std::string& layer)> find;
   std::function<void(const LayerDuality& layer)> keep;  ///< right after the layer is finished
+  /// The pass that a layer's decomposition goes on from.
+  std::function<duality::Pass*(const std::string& layer, const Lanes& pairs)> pass = {};
 };
 /// One entry for each layer the deck asks for, in the order of the deck. @note Collective
 std::vector<LayerDuality> decompose_gap(const Comm& comm, const nn::Network& network,

@@ -54,6 +54,8 @@ class RunFolder {
   std::filesystem::path duality_checkpoint(const std::string& layer) const {
     return path_ / fmt::format("{}{}.h5", duality_prefix, layer);
   }
+  /// Where the pass over the pairs of a layer under way stands.
+  std::filesystem::path pass_checkpoint() const { return path_ / "pass.h5"; }
   /// What is finished of the curvature's summary.
   std::filesystem::path summary_checkpoint() const { return path_ / "summary.h5"; }
   /// The state of an eigensolve under way.
@@ -91,6 +93,7 @@ class RunFolder {
 
   /// Removes the state of an eigensolve, once its outcome is stored.
   void remove_solve_checkpoint() const;
+  void remove_pass_checkpoint() const;
 
   /// Removes the checkpoints, once the result holds everything.
   void remove_checkpoints() const;
