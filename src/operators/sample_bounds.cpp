@@ -13,6 +13,8 @@ namespace {
 
 /// Rows passed backward at once for a sample: bounds the scratch where the classes are many.
 constexpr Index rows_at_once = 16;
+/// Rows of a sample passed all the way where p says which of them matter.
+constexpr Index rows_that_matter = 2;
 
 template <class Real>
 double squares(std::span<const Real> x) {
@@ -67,7 +69,9 @@ class Bounder {
   Bounder(Curvature kind, const nn::Linearisation<Real>& linearisation, const nn::BlockLayout& block)
       : kind_(kind), model_(linearisation.model()), net_(model_.network()), block_(block) {
     weight_norm_.resize(static_cast<std::size_t>(net_.depth()));
-    if (kind != Curvature::hessian) return;
+    few_matter_ = net_.loss() == Loss::cross_entropy && net_.outputs() > rows_that_matter + 1 &&
+                  block.first_layer() < net_.depth() - 2 && kind != Curvature::empirical_fisher;
+    if (kind != Curvature::hessian && !few_matter_) return;
     // Only layers between two others join them.
     for (Index l = block.first_layer() + 1; l + 1 < net_.depth(); ++l) weight_norm_[at(l)] = norm_of(l);
   }
@@ -102,14 +106,19 @@ class Bounder {
     return (has_weight(l) ? squares(tile.a[at(l)].row(i)) : 0.0) + (has_bias(l) ? 1.0 : 0.0);
   }
 
-  /// k_c^2 of each sample and class, from the rows of d f / d z passed backward.
-  void sum_row_norms(const nn::Tile<Real>& tile) {
-    const Index classes = net_.outputs();
-    k2_ = Matrix<double>(tile.count, classes);
-    for (Index first = 0; first < classes; first += rows_at_once)
-      add_row_norms(tile, first, std::min(rows_at_once, classes - first));
-  }
-  void add_row_norms(const nn::Tile<Real>& tile, Index first, Index rows);
+  /// `rows` classes of each sample of a tile, one sample after the other.
+  struct Rows {
+    std::vector<Index> classes;
+    Index rows;
+  };
+  Rows all_from(const nn::Tile<Real>& tile, Index first) const;
+  Rows largest_of(const nn::Tile<Real>& tile) const;
+  /// Bounds on k_c^2 of each sample and class.
+  void sum_row_norms(const nn::Tile<Real>& tile);
+  template <class Use>
+  void pass_down(const nn::Tile<Real>& tile, const Rows& rows, Index lowest, const Use& use) const;
+  void add_row_norms(const nn::Tile<Real>& tile, const Rows& rows, Index lowest);
+  double below(const nn::Tile<Real>& tile, Index i, Index layer) const;
   double bound_of(const nn::Tile<Real>& tile, Index i) const;
   double second_order_part(const nn::Tile<Real>& tile, Index i) const;
 
@@ -118,33 +127,92 @@ class Bounder {
   const nn::Network& net_;
   const nn::BlockLayout& block_;
   std::vector<double> weight_norm_;
-  Matrix<double> alpha2_;  ///< samples x layers
-  Matrix<double> k2_;      ///< samples x classes
+  bool few_matter_ = false;  ///< of the classes, rows_that_matter; the others' rows need no pass of their own
+  Matrix<double> alpha2_;    ///< samples x layers
+  Matrix<double> k2_;        ///< samples x classes
 };
 
 template <class Real>
-void Bounder<Real>::add_row_norms(const nn::Tile<Real>& tile, Index first, Index rows) {
-  const bool shifted = net_.loss() != Loss::mse;  // S 1 = 0
-  const Index lowest = block_.first_layer();
-  Matrix<Real> d(tile.count * rows, net_.outputs());
+auto Bounder<Real>::all_from(const nn::Tile<Real>& tile, Index first) const -> Rows {
+  Rows all{.classes = {}, .rows = std::min(rows_at_once, net_.outputs() - first)};
   for (Index i = 0; i < tile.count; ++i)
-    for (Index c = 0; c < rows; ++c) {
-      d(i * rows + c, first + c) += Real(1);
-      if (shifted) d(i * rows + c, largest_entry(tile.p.row(i))) -= Real(1);
-    }
-  for (Index l = net_.depth() - 1;; --l) {
-    for (Index i = 0; i < tile.count; ++i)
-      for (Index c = 0; c < rows; ++c)
-        if (alpha2_(i, l) > 0) k2_(i, first + c) += alpha2_(i, l) * squares<Real>(d.view().row(i * rows + c));
-    if (l == lowest) return;
-    Matrix<Real> below(d.rows(), net_.layer(l).in);
-    model_.map(l).adjoint_input(model_.weight(l), d.view(), nn::Write::replace, below.view());
-    for (Index i = 0; i < tile.count; ++i)
-      for (Index c = 0; c < rows; ++c)
-        std::ranges::transform(below.row(i * rows + c), tile.d1[at(l - 1)].row(i),
-                               below.row(i * rows + c).begin(), std::multiplies<>());
-    d = std::move(below);
+    for (Index c = 0; c < all.rows; ++c) all.classes.push_back(first + c);
+  return all;
+}
+
+/// The classes of the largest p_c k_c^2.
+template <class Real>
+auto Bounder<Real>::largest_of(const nn::Tile<Real>& tile) const -> Rows {
+  Rows largest{.classes = {}, .rows = rows_that_matter};
+  std::vector<Index> order(static_cast<std::size_t>(net_.outputs()));
+  for (Index i = 0; i < tile.count; ++i) {
+    std::iota(order.begin(), order.end(), Index{0});
+    std::ranges::partial_sort(order, order.begin() + rows_that_matter, std::greater<>(),
+                              [&](Index c) { return static_cast<double>(tile.p(i, c)) * k2_(i, c); });
+    largest.classes.insert(largest.classes.end(), order.begin(), order.begin() + rows_that_matter);
   }
+  return largest;
+}
+
+/// Calls use(l, d) from the last layer down to `lowest`, d the rows of d f_c / d z^l, one after the other.
+template <class Real>
+template <class Use>
+void Bounder<Real>::pass_down(const nn::Tile<Real>& tile, const Rows& rows, Index lowest,
+                              const Use& use) const {
+  const bool shifted = net_.loss() != Loss::mse;  // S 1 = 0
+  Matrix<Real> d(tile.count * rows.rows, net_.outputs());
+  for (Index row = 0; row < d.rows(); ++row) {
+    d(row, rows.classes[at(row)]) += Real(1);
+    if (shifted) d(row, largest_entry(tile.p.row(row / rows.rows))) -= Real(1);
+  }
+  for (Index l = net_.depth() - 1;; --l) {
+    use(l, d);
+    if (l == lowest) return;
+    Matrix<Real> lower(d.rows(), net_.layer(l).in);
+    model_.map(l).adjoint_input(model_.weight(l), d.view(), nn::Write::replace, lower.view());
+    for (Index row = 0; row < d.rows(); ++row)
+      std::ranges::transform(lower.row(row), tile.d1[at(l - 1)].row(row / rows.rows), lower.row(row).begin(),
+                             std::multiplies<>());
+    d = std::move(lower);
+  }
+}
+
+/// What the layers below `layer` add to k_c^2 at most, in |D_c^layer|^2.
+template <class Real>
+double Bounder<Real>::below(const nn::Tile<Real>& tile, Index i, Index layer) const {
+  double sum = 0;
+  double reach = 1;
+  for (Index l = layer; l > block_.first_layer(); --l) {
+    reach *= std::pow(weight_norm_[at(l)] * largest_magnitude<Real>(tile.d1[at(l - 1)].row(i)), 2);
+    sum += reach * alpha2_(i, l - 1);
+  }
+  return sum;
+}
+
+/// Adds to k2_ what rows have down to `lowest`, and a bound for what is below.
+template <class Real>
+void Bounder<Real>::add_row_norms(const nn::Tile<Real>& tile, const Rows& rows, Index lowest) {
+  pass_down(tile, rows, lowest, [&](Index l, const Matrix<Real>& d) {
+    for (Index i = 0; i < tile.count; ++i) {
+      const double factor = alpha2_(i, l) + (l == lowest ? below(tile, i, l) : 0.0);
+      for (Index row = i * rows.rows; factor > 0 && row < (i + 1) * rows.rows; ++row)
+        k2_(i, rows.classes[at(row)]) += factor * squares<Real>(d.row(row));
+    }
+  });
+}
+
+template <class Real>
+void Bounder<Real>::sum_row_norms(const nn::Tile<Real>& tile) {
+  k2_ = Matrix<double>(tile.count, net_.outputs());
+  // Passes through the last layer cost little.
+  const Index lowest = few_matter_ ? net_.depth() - 2 : block_.first_layer();
+  for (Index first = 0; first < net_.outputs(); first += rows_at_once)
+    add_row_norms(tile, all_from(tile, first), lowest);
+  if (!few_matter_) return;
+  const Rows largest = largest_of(tile);
+  for (Index row = 0; row < std::ssize(largest.classes); ++row)
+    k2_(row / largest.rows, largest.classes[at(row)]) = 0;
+  add_row_norms(tile, largest, block_.first_layer());
 }
 
 template <class Real>

@@ -239,6 +239,12 @@ Eigenpairs solve_ends(const LinearOperator& op, const EigenOptions& options, Eig
   return solver.result();
 }
 
+double norm_by_lanczos(const LinearOperator& op, Index products, std::uint64_t seed) {
+  ShellMatrix matrix(op);
+  // Whatever one cycle comes to will do.
+  return thick_restart(matrix, {.basis = products, .tolerance = 1.0, .seed = seed}).norm_estimate;
+}
+
 void require_room(const Comm& comm, Index size, const EigenOptions& options) {
   const Index pairs = std::min(options.count + 1, size);
   const auto vectors = [&](bool lower, Index found) {

@@ -70,9 +70,10 @@ class Rounds {
   Rounds(const LinearOperator& op, const LinearOperator& stand_in, const StandInOptions& options)
       : op_(op), stand_in_(stand_in), options_(options), again_(options.solve) {
     const double asked = options.solve.tolerance;
-    // The rest is for what the stand-in is off by. A solve in a low precision need not go far below that.
+    // The rest is for what the stand-in is off by, in directions that have nothing to do with the solve's
+    // residuals: squares add up. A solve in a low precision need not go far below that.
     const double off = options.near ? std::min(0.5 * asked, noise()) : 0.5 * asked;
-    again_.tolerance = std::max(asked - off, options.rounding / 32);
+    again_.tolerance = std::max(std::sqrt(asked * asked - off * off), options.rounding / 32);
   }
 
   StandInSolve run(petsc::EigenState from) {

@@ -40,10 +40,11 @@ PrunedCurvature<Real>::PrunedCurvature(Curvature kind, const nn::Linearisation<R
   };
   // Those few carry most of the norm; how much is a matter of a few digits in a share.
   part_ = part(operators::largest_samples(bounds, std::max<Index>(1, std::ssize(bounds) / 16)));
-  const auto norm = petsc::solve_ends(part_->op, {.count = 1, .tolerance = 0.05, .seed = seed});
-  estimate_products_ = norm.solve_products + norm.check_products;
+  constexpr Index products = 5;
+  const double norm = petsc::norm_by_lanczos(part_->op, products, seed);
+  estimate_products_ = std::min(products, block.size);
   part_.reset();
-  choice_ = operators::choose_samples(bounds, share * three_digits(norm.norm_estimate));
+  choice_ = operators::choose_samples(bounds, share * three_digits(norm));
   part_ = part(choice_.kept);
 }
 

@@ -25,7 +25,8 @@
 ///     J' = J - 1 J_t, row t of the largest p_t taken off every row, of which row t is zero. With the rows'
 ///     norms k_c = |J'_c|, k_c^2 <= sum_l alpha_l^2 |D_c^l|^2 (equal to it, in fact) for D_c = d f_c / dz - d
 ///     f_t / dz from C passes backward:
-///       cross-entropy  S <= diag(p):          sum_(c != t) p_c k_c^2
+///       cross-entropy  S <= diag(p):          sum_(c != t) p_c k_c^2, where all but the two largest of many
+///                      terms have |D_c^l| <= sigma_l |W^(l+1)| |D_c^(l+1)| below the last hidden layer
 ///       mse            S = (2/C) 1:           (2/C) sum_c |J_c|^2
 ///       softmax-mse    (2/C) s s, where (s x)_c = p_c (x_c - p.x): (2/C) sum_c p_c^2 (k_c + kappa)^2,
 ///                      kappa = sum_c p_c k_c; and for the Hessian, with g the gradient in the logits,
@@ -40,7 +41,7 @@
 /// Gauss-Newton has (1) alone, with the positive semi-definite part of S; the empirical Fisher matrix
 /// h_p = grad l_p grad l_p^T, whose norm is sum_l alpha_l^2 |d_z^l|^2 with no inequality. The passes cost
 /// C N x (weights above the block's lowest layer) multiply-adds, as much as about C / 6 products with the
-/// Hessian.
+/// Hessian; those of cross-entropy 2 N x, a third of a product.
 namespace dualscape::operators {
 
 /// The bounds of all samples, in their order, on every rank; the same bits at any number of ranks. Exact but

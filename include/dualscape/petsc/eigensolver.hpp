@@ -80,6 +80,10 @@ struct Eigenpairs {
 /// @note Collective
 Eigenpairs solve_ends(const LinearOperator& op, const EigenOptions& options, EigenState from = {});
 
+/// Largest |Ritz value| after so many products of Lanczos from a random vector: at most |H|, and close to it
+/// where its largest eigenvalues stand out. Throws as solve_ends does. @note Collective
+double norm_by_lanczos(const LinearOperator& op, Index products, std::uint64_t seed);
+
 /// Throws ComputationError when the basis of such a solve, for an operator of this size, has more entries
 /// than PETSc's integers can count, or takes more memory than a machine under these ranks has left: before
 /// anything of it is allocated. @note Collective

@@ -176,6 +176,27 @@ TEST(SampleBounds, OfManyClassesArePassedBackInPieces) {
   expect_bounds_hold(problem, {"dense1"}, Curvature::hessian, looseness);
 }
 
+TEST(SampleBounds, OfClassesThatHardlyMatterNeedNoPassOfTheirOwn) {
+  const Comm comm(MPI_COMM_WORLD);
+  const Problem problem({4, 6, 5, 6, 9}, Activation::tanh, Loss::cross_entropy, true, 3.0, 8);
+  Looseness looseness;
+  for (const auto& names : std::vector<std::vector<std::string>>{{"all"}, {"dense1"}, {"dense2+bias"}})
+    for (const Curvature kind : {Curvature::gauss_newton, Curvature::hessian})
+      expect_bounds_hold(problem, names, kind, looseness);
+
+  // Where three classes alone are possible, the bound has their rows as they are: as tight as the trace.
+  Problem three = problem;
+  const nn::Layer& last = three.network.layer(3);
+  for (Index c = 3; c < last.out; ++c) three.parameters[static_cast<std::size_t>(last.bias_offset + c)] = -80;
+  const nn::BlockLayout block = select_block(three.network, {"all"});
+  const auto bounds = sample_bounds(Curvature::gauss_newton, three.linearisation(comm, 0, 8, 4), block);
+  for (Index p = 0; p < 8; ++p) {
+    double trace = 0;
+    for (const double value : eigenvalues_of_sample(three, Curvature::gauss_newton, block, p)) trace += value;
+    EXPECT_LE(bounds[static_cast<std::size_t>(p)], 3 * trace * (1 + 1e-10)) << p;
+  }
+}
+
 TEST(SpectralNormBound, IsAboveTheNormByLittle) {
   for (const auto& [rows, cols] : {std::pair<Index, Index>{40, 7}, {7, 40}, {30, 30}, {1, 5}}) {
     const Matrix<double> w = normal_matrix(rows, cols, 5);

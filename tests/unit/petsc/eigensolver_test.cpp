@@ -282,6 +282,19 @@ TEST(Eigensolver, TakesNoMoreProductsThanKrylovSchur) {
   EXPECT_LE(static_cast<double>(ours), 1.02 * static_cast<double>(theirs));
 }
 
+TEST(Eigensolver, EstimatesTheNormInFewProducts) {
+  const Comm comm(MPI_COMM_WORLD);
+  for (const double sign : {1.0, -1.0}) {
+    const KnownSpectrum op(comm, with_tail({sign * 10, sign * 9, -sign * 4}, 400, 1.0));
+    const double norm = norm_by_lanczos(op, 5, 1);
+    EXPECT_EQ(op.products, 5);
+    EXPECT_LE(norm, 10 * (1 + 1e-14));
+    EXPECT_GE(norm, 9);
+  }
+  const KnownSpectrum tiny(comm, {3, -7});
+  EXPECT_NEAR(norm_by_lanczos(tiny, 5, 1), 7, 1e-13);
+}
+
 TEST(Eigensolver, RefusesImpossibleRequests) {
   const Comm comm(MPI_COMM_WORLD);
   const KnownSpectrum op(comm, {3, 2, 1, 0});
