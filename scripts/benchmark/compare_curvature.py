@@ -218,6 +218,8 @@ def compare_pairs(options, keep):
             if tolerance >= 1e-6:
                 own(folder, tolerance, options.prune * tolerance)
                 other(f"eigsh {tolerance:g}", lambda t=tolerance: scipy_pairs(network, options.count, t))
+    if options.power_seconds == 0:
+        return result
     other("power iteration 1e-3",
           lambda: power_iteration(network, options.count, cap=options.power_seconds))
     found = len(result["power iteration 1e-3"]["values"])
@@ -238,8 +240,9 @@ def main():
     parser.add_argument("--count", type=int, default=10)
     parser.add_argument("--tolerances", type=float, nargs="+", default=[1e-4, 1e-8])
     parser.add_argument("--precision", default="mixed", help="numerics.precision of dualscape's pairs")
-    parser.add_argument("--power-seconds", type=float, default=180, help="when power iteration begins no other pair")
-    parser.add_argument("--prune", type=float, default=10, help="spectrum.prune of a second run here, in tolerances")
+    parser.add_argument("--power-seconds", type=float, default=180,
+                        help="when power iteration begins no other pair; 0: it is left out")
+    parser.add_argument("--prune", type=float, default=30, help="spectrum.prune of a second run here, in tolerances")
     parser.add_argument("--deck", type=pathlib.Path, default=pathlib.Path("inputs/benchmark/largest-512.toml"))
     parser.add_argument("--weights", type=pathlib.Path, default=pathlib.Path("runs/benchmark/train-512/result.h5"))
     parser.add_argument("--images", type=pathlib.Path, default=pathlib.Path(FASHION, "train-images-idx3-ubyte.gz"))
