@@ -23,15 +23,12 @@ Matrix<double> gather_kept(const Comm& comm, const Duals& duals, const Matrix<do
   std::vector<double> flags;
   for (DualState state : duals.state) flags.push_back(state == DualState::dropped ? 1 : 0);
   const auto dropped = gather_pairs(comm, duals, flags);
+  const auto whole = gather_pairs(comm, duals, {own.entries().begin(), own.entries().end()}, own.cols());
   Matrix<double> all(std::ranges::count(dropped, 0.0), own.cols());
-  std::vector<double> column(static_cast<std::size_t>(own.rows()));
-  for (Index j = 0; j < own.cols(); ++j) {
-    for (Index k = 0; k < own.rows(); ++k) column[static_cast<std::size_t>(k)] = own(k, j);
-    const auto whole = gather_pairs(comm, duals, column);
-    Index row = 0;
-    for (std::size_t k = 0; k < whole.size(); ++k)
-      if (dropped[k] == 0) all(row++, j) = whole[k];
-  }
+  Index row = 0;
+  for (std::size_t k = 0; k < dropped.size(); ++k)
+    if (dropped[k] == 0)
+      std::copy_n(whole.begin() + static_cast<Index>(k) * own.cols(), own.cols(), all.row(row++).begin());
   return all;
 }
 
@@ -75,6 +72,16 @@ Matrix<double> centred_duals(const Comm& comm, const Duals& duals, const Partiti
   return d;
 }
 
+/// Rows [first, first + x.rows) of factor X Y^T, where it is symmetric, up to the last of these rows' own
+/// column: the lower triangle, and little else.
+void fill_lower(double factor, Index first, ConstMatrixView<double> x, ConstMatrixView<double> y,
+                MatrixView<double> product) {
+  const Index end = first + x.rows;
+  gemm<double>(Op::none, Op::transpose, factor, x, y.rows_from(0, end), 0.0,
+               product.rows_from(first, x.rows).cols_from(0, end));
+}
+
+/// Of a symmetric matrix whose lower triangle is there.
 std::vector<double> descending_eigenvalues(Matrix<double>& matrix) {
   auto values = symmetric_eigen(matrix.view());
   std::ranges::reverse(values);
@@ -186,8 +193,7 @@ std::vector<double> co_spectrum(const LinearOperator& curvature, const Duals& du
   for (Index first = 0; first < pairs; first += vectors_at_once) {
     const Index count = std::min(vectors_at_once, pairs - first);
     curvature.apply(d.view().rows_from(first, count), products.top(count));
-    gemm<double>(Op::none, Op::transpose, 1.0 / static_cast<double>(pairs), products.top(count), d.view(),
-                 0.0, gram.view().rows_from(first, count));
+    fill_lower(1.0 / static_cast<double>(pairs), first, products.top(count), d.view(), gram.view());
   }
   MPI_Allreduce(MPI_IN_PLACE, gram.data(), static_cast<int>(pairs * pairs), MPI_DOUBLE, MPI_SUM, comm.get());
   return descending_eigenvalues(gram);
@@ -205,7 +211,9 @@ std::vector<double> co_spectrum(const Comm& comm, std::span<const double> values
   Matrix<double> curved = w, gram(pairs, pairs);
   for (Index k = 0; k < pairs; ++k)
     for (std::size_t n = 0; n < values.size(); ++n) curved(k, static_cast<Index>(n)) *= values[n];
-  gemm<double>(Op::none, Op::transpose, 1.0 / static_cast<double>(pairs), curved.view(), w.view(), 0.0,
+  for (Index first = 0; first < pairs; first += vectors_at_once)
+    fill_lower(1.0 / static_cast<double>(pairs), first,
+               curved.view().rows_from(first, std::min(vectors_at_once, pairs - first)), w.view(),
                gram.view());
   return descending_eigenvalues(gram);
 }

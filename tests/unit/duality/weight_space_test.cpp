@@ -215,6 +215,41 @@ TEST(CoSpectrum, IsTheSpectrumOfCurvatureTimesDualCovariance) {
     EXPECT_NEAR(from_pairs[k], values[k], 1e-12 * std::sqrt(squares));
 }
 
+TEST(CoSpectrum, OfMorePairsThanAreMultipliedAtOnce) {
+  const Comm comm(MPI_COMM_WORLD);
+  const Case c(comm);
+  // Each test sample with every training sample of its class: more than 200 pairs.
+  std::vector<Pair> pairs;
+  for (Index test = 0; test < c.problem.test_count; ++test)
+    for (Index train = test % 3; train < c.problem.train_count; train += 3)
+      pairs.push_back({.test = test, .train = train});
+  const Duals duals = c.problem.duals(comm, layer, pairs);
+  const auto linearisation = c.problem.linearisation(comm);
+  const auto hessian = operators::make_curvature<double>(
+      Curvature::hessian, linearisation, operators::select_block(c.problem.network, {"dense2"}));
+  const WeightOperator covariance(comm, duals, DualOperator::dual_covariance, c.basis.partition, {});
+  const auto h = Basis::dense(*hessian), s = Basis::dense(covariance);
+  Matrix<double> product(size, size);
+  gemm<double>(Op::none, Op::none, 1.0, h.view(), s.view(), 0.0, product.view());
+  double trace = 0, square = 0;
+  for (Index i = 0; i < size; ++i) {
+    trace += product(i, i);
+    for (Index j = 0; j < size; ++j) square += product(i, j) * product(j, i);
+  }
+  for (const auto& values :
+       {co_spectrum(*hessian, duals, {}),
+        co_spectrum(comm, c.basis.values, c.basis.vectors.view(), c.basis.partition, duals, {})}) {
+    ASSERT_EQ(values.size(), pairs.size());
+    double sum = 0, squares = 0;
+    for (double value : values) {
+      sum += value;
+      squares += value * value;
+    }
+    EXPECT_NEAR(sum, trace, 1e-12 * std::sqrt(squares));
+    EXPECT_NEAR(squares, square, 1e-12 * squares);
+  }
+}
+
 /// x -> B H B^T x for a dense B.
 class Transformed final : public LinearOperator {
  public:
