@@ -1,21 +1,32 @@
 /// Speed of the duality against the machine's own limit: the pairing of 10,000 test with 60,000 training
-/// images, the projection of 10,000 duals of a 512 x 512 layer on 100 directions, and the published
-/// demonstration's case, whose loops take its authors 13 s. Each beside the rate of a square GEMM measured in
-/// the same run, on all ranks and on rank 0 alone, for the efficiency. Usage: bench_duality
+/// images, the projection of 10,000 duals of a 512 x 512 layer on 100 directions, the published
+/// demonstration's case, whose loops take its authors 13 s, and a co-spectrum, beside the Hessian products it
+/// is made of. Each beside the rate of a square GEMM measured in the same run, on all ranks and on rank 0
+/// alone, for the efficiency. Usage: bench_duality [CASE...], of demonstration, pairing, projection,
+/// co-spectrum; without one all of them
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <mpi.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstring>
 #include <functional>
 #include <iostream>
 #include <limits>
+#include <string_view>
+#include <vector>
 
 #include "../src/duality/projection.hpp"
 #include "dualscape/base/blas.hpp"
 #include "dualscape/base/memory.hpp"
 #include "dualscape/base/random.hpp"
 #include "dualscape/data/rows.hpp"
+#include "dualscape/duality/pairing.hpp"
+#include "dualscape/duality/weight_space.hpp"
+#include "dualscape/operators/block.hpp"
+#include "dualscape/operators/curvature.hpp"
 
 namespace {
 
@@ -107,7 +118,7 @@ Matrix<double> part_of(const Comm& comm, const Partition& split, const Matrix<do
   return part;
 }
 
-double time_projection(const Comm& comm, Index pairs, Index width, Index m) {
+duality::Duals random_duals(const Comm& comm, Index pairs, Index width) {
   const Lanes lanes(pairs, Lanes::automatic(pairs));
   duality::Duals duals;
   duals.lanes = lanes;
@@ -119,6 +130,11 @@ double time_projection(const Comm& comm, Index pairs, Index width, Index m) {
   duals.inverse.assign(static_cast<std::size_t>(own), 1.0);
   duals.norm.assign(static_cast<std::size_t>(own), 1.0);
   duals.loss_gap.assign(static_cast<std::size_t>(own), 1.0);
+  return duals;
+}
+
+double time_projection(const Comm& comm, Index pairs, Index width, Index m) {
+  const auto duals = random_duals(comm, pairs, width);
   const Partition split(width * width, comm.size());
   const auto vectors = random_matrix<double>(m, split.count(comm.rank()), 6);
   const std::vector<double> values(static_cast<std::size_t>(m), 1.0), angles(values);
@@ -133,6 +149,43 @@ double time_projection(const Comm& comm, Index pairs, Index width, Index m) {
     duality::Pass pass;
     duality::project(comm, duals, directions, pairs, pass);
   });
+}
+
+/// The co-spectrum of so many pairs at a layer of width x width weights, over 2,000 training samples; rank 0
+/// says how long the products with the Hessian alone take.
+double time_co_spectrum(const Comm& comm, Index pairs, Index width) {
+  const nn::Network network(width,
+                            {{.name = "dense1", .units = width, .activation = Activation::relu},
+                             {.name = "dense2", .units = width, .activation = Activation::relu},
+                             {.name = "dense3", .units = classes}},
+                            Loss::cross_entropy);
+  const Lanes lanes(2000, 8);
+  const Index first = lanes.first_sample(comm.rank(), comm.size());
+  const Index own = lanes.first_sample(comm.rank() + 1, comm.size()) - first;
+  const auto inputs = random_matrix<double>(own, width, 8);
+  Samples<double> samples{.lanes = lanes, .labels = {}, .inputs = [&](Index begin, MatrixView<double> out) {
+                            std::copy_n(inputs.row(begin).begin(), out.rows * width, out.data);
+                          }};
+  for (Index i = 0; i < own; ++i) samples.labels.push_back(static_cast<int>((first + i) % classes));
+  const nn::Linearisation<double> linearisation(comm, network, network.initial_parameters(1, 1.0),
+                                                std::move(samples), {});
+  const auto hessian = operators::make_curvature<double>(Curvature::hessian, linearisation,
+                                                         operators::select_block(network, {"dense2"}));
+  const auto duals = random_duals(comm, pairs, width);
+  const auto vectors = random_matrix<double>(pairs, hessian->domain().count(comm.rank()), 9);
+  Matrix<double> products(pairs, vectors.cols());
+  const double seconds = best_of(comm, 3, [&] { duality::co_spectrum(*hessian, duals, {}); });
+  const double in_products = best_of(comm, 3, [&] {
+    for (Index begin = 0; begin < pairs; begin += 64) {
+      const Index count = std::min<Index>(64, pairs - begin);
+      hessian->apply(vectors.view().rows_from(begin, count), products.view().rows_from(begin, count));
+    }
+  });
+  if (comm.is_root())
+    std::cout << fmt::format(
+        "{} ranks: {} products with the Hessian {:.3f} s, the co-spectrum {:.2f} times that\n", comm.size(),
+        pairs, in_products, seconds / in_products);
+  return seconds;
 }
 
 /// Pairing, duals and decomposition over a complete basis at 784-30-30-10, as the demonstration.
@@ -188,19 +241,28 @@ void report(const Comm& comm, const Comm& single, const char* name, double flop,
   std::cout << std::endl;
 }
 
-void run(const Comm& comm) {
+void run(const Comm& comm, std::span<const std::string_view> asked) {
   set_blas_threads(1);
+  const auto wants = [&](std::string_view name) {
+    return asked.empty() || std::ranges::find(asked, name) != asked.end();
+  };
   if (comm.is_root())
     std::cout << fmt::format("{} ranks, {}; square GEMM in Gflop/s a rank, of the precision used\n\n",
                              comm.size(), blas_description())
               << fmt::format("{:<42}{:>10}{:>10}{:>12}{:>12}{:>12}\n", "", "seconds", "rank 0", "efficiency",
                              "GEMM", "of it");
   const Comm single = comm.split(comm.rank());
-  report<double>(comm, single, "the demonstration's 1,000 x 4,000 at 30 x 30", 0, time_demonstration);
-  report<float>(comm, single, "pairing of 10,000 with 60,000 x 784", 2.0 * 1e4 * 6e3 * 784,
-                [](const Comm& c) { return time_pairing(c, 3); });
-  report<double>(comm, single, "10,000 duals of 512 x 512 on 100 vectors", 2.0 * 1e4 * 512 * 512 * 100,
-                 [](const Comm& c) { return time_projection(c, 10'000, 512, 100); });
+  if (wants("demonstration"))
+    report<double>(comm, single, "the demonstration's 1,000 x 4,000 at 30 x 30", 0, time_demonstration);
+  if (wants("pairing"))
+    report<float>(comm, single, "pairing of 10,000 with 60,000 x 784", 2.0 * 1e4 * 6e3 * 784,
+                  [](const Comm& c) { return time_pairing(c, 3); });
+  if (wants("projection"))
+    report<double>(comm, single, "10,000 duals of 512 x 512 on 100 vectors", 2.0 * 1e4 * 512 * 512 * 100,
+                   [](const Comm& c) { return time_projection(c, 10'000, 512, 100); });
+  if (wants("co-spectrum"))
+    report<double>(comm, single, "co-spectrum of 500 pairs at 128 x 128", 0,
+                   [](const Comm& c) { return time_co_spectrum(c, 500, 128); });
 }
 
 }  // namespace
@@ -208,7 +270,14 @@ void run(const Comm& comm) {
 int main(int argc, char** argv) {
   keep_freed_memory();
   MPI_Init(&argc, &argv);
-  run(Comm(MPI_COMM_WORLD));
+  const std::vector<std::string_view> asked(argv + 1, argv + argc);
+  constexpr std::array<std::string_view, 4> cases{"demonstration", "pairing", "projection", "co-spectrum"};
+  const auto unknown = std::ranges::find_if(
+      asked, [&](std::string_view name) { return std::ranges::find(cases, name) == cases.end(); });
+  if (unknown == asked.end())
+    run(Comm(MPI_COMM_WORLD), asked);
+  else
+    std::cerr << fmt::format("bench_duality: no case '{}': one of {}\n", *unknown, fmt::join(cases, ", "));
   MPI_Finalize();
-  return 0;
+  return unknown == asked.end() ? 0 : 2;
 }
