@@ -9,6 +9,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "dualscape/base/cache_lines.hpp"
+
 namespace dualscape::data {
 namespace {
 
@@ -38,13 +40,6 @@ class RowType {
  private:
   MPI_Datatype type_ = MPI_DATATYPE_NULL;
 };
-
-void prefetch(std::span<const std::byte> bytes) {
-#ifdef __GNUC__
-  constexpr std::size_t cache_line = 64;
-  for (std::size_t i = 0; i < bytes.size(); i += cache_line) __builtin_prefetch(bytes.data() + i);
-#endif
-}
 
 /// Bytes over a scale, as a division in double rounds them. There are only 256 quotients: a table has them,
 /// and where a product with the inverse and one correction gives all of them bit for bit, so does a loop that

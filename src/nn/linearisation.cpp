@@ -21,7 +21,7 @@ class Scorer {
       : model_(model),
         samples_(samples),
         first_layer_(first_layer),
-        act_(model.make_activities(std::min<Index>(tile, samples.lanes.samples()))),
+        act_(model.make_activities(std::min<Index>(tile, samples.lanes.samples()), !first_layer)),
         losses_(tile),
         predicted_(tile) {}
 

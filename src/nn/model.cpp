@@ -33,11 +33,11 @@ std::span<const Real> Model<Real>::bias(Index l) const {
 }
 
 template <class Real>
-Activities<Real> Model<Real>::make_activities(Index samples) const {
+Activities<Real> Model<Real>::make_activities(Index samples, bool with_inputs) const {
   Activities<Real> act;
   act.count = samples;
   for (const Layer& layer : network_.layers()) {
-    act.a.emplace_back(samples, layer.in);
+    act.a.emplace_back(act.a.empty() && !with_inputs ? 0 : samples, layer.in);
     act.z.emplace_back(samples, layer.out);
   }
   return act;

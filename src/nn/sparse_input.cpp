@@ -5,6 +5,8 @@
 #include <cstring>
 #include <type_traits>
 
+#include "dualscape/base/cache_lines.hpp"
+
 namespace dualscape::nn {
 namespace {
 
@@ -40,6 +42,7 @@ void apply_panel(const Real* panel, const SparseRows<Real>& rows, std::span<cons
   constexpr Index registers = width / R::length;
   Real row[width];
   for (Index i = 0; i < z.rows; ++i) {
+    if (i + 1 < z.rows) prefetch(std::as_bytes(rows.row(samples[static_cast<std::size_t>(i + 1)])));
     typename R::type sum[registers] = {};
     for (const auto& entry : rows.row(samples[static_cast<std::size_t>(i)])) {
       const Real* weights = panel + entry.feature * width;

@@ -79,6 +79,7 @@ void Trainer<Real>::use_sparse_inputs(const data::SampleSet& train) {
   sparse_->scored_train.assign(positions.begin() + own,
                                positions.begin() + own + std::ssize(scored_train_.labels));
   rows_ = {};
+  tile_.a.front() = {};
   scored_train_.inputs = nullptr;
   scored_test_.inputs = nullptr;
 

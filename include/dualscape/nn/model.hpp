@@ -40,8 +40,9 @@ class Model {
   /// Empty where the layer has none.
   std::span<const Real> bias(Index l) const;
 
-  /// Buffers for tiles of at most `samples` samples.
-  Activities<Real> make_activities(Index samples) const;
+  /// Buffers for tiles of at most `samples` samples; those whose first layer is computed elsewhere need none
+  /// for inputs.
+  Activities<Real> make_activities(Index samples, bool with_inputs = true) const;
   /// From the inputs in a[0] to the logits in the last z, for `count` samples. `mask(l, a)` is applied to the
   /// activity that leaves layer l before it enters the next one (dropout).
   template <class Mask>

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "dualscape/base/aligned.hpp"
+#include "dualscape/base/cache_lines.hpp"
 #include "dualscape/base/comm.hpp"
 #include "dualscape/base/lanes.hpp"
 #include "dualscape/data/dataset.hpp"
