@@ -107,8 +107,8 @@ constexpr Choice<DualOperator> dual_operators[] = {
 constexpr Choice<Precision> precisions[] = {
     {Precision::double_, "double", "64-bit floating point"},
     {Precision::single, "single",
-     "32-bit in the network's products, about twice as fast; vectors and sums stay 64-bit, and certificates "
-     "of eigenpairs are made from 64-bit products"},
+     "32-bit in the network's products, about twice as fast; vectors and sums stay 64-bit, and complete "
+     "spectra and certificates of eigenpairs are made from 64-bit products"},
     {Precision::mixed, "mixed",
      "training and analysis in 64-bit; eigenpairs are solved for by 32-bit products and made those of the "
      "64-bit operator at the end"},

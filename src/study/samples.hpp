@@ -10,11 +10,10 @@ inline Lanes lanes_for(Index samples, const deck::Numerics& numerics) {
   return Lanes(samples, numerics.lanes > 0 ? numerics.lanes : Lanes::automatic(samples));
 }
 
-/// Whether eigenpairs are solved for by products in single precision. A complete spectrum has no solve that
-/// another one could finish: mixed precision is double there.
+/// Whether eigenpairs are solved for by products in single precision. A complete spectrum is in double always:
+/// its certificate takes as many products in double as the matrix has rows, whatever the matrix is made with.
 inline bool solves_in_single(const deck::Config& config) {
-  return config.numerics.precision == Precision::single ||
-         (config.numerics.precision == Precision::mixed && config.spectrum->which != Which::all);
+  return config.numerics.precision != Precision::double_ && config.spectrum->which != Which::all;
 }
 
 /// The samples an analysis counts: with label noise, the correctly labelled ones.
