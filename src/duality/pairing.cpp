@@ -222,7 +222,7 @@ class Search {
   Matrix<Best> best_;  ///< anchors x neighbours, ascending
 };
 
-/// Every rank's matches on every rank, in the order of their anchors.
+/// Every rank's matches on every rank, one rank's behind the other's.
 std::vector<Match> share(const Comm& comm, const std::vector<Match>& own) {
   const int bytes = static_cast<int>(own.size() * sizeof(Match));
   std::vector<int> counts(static_cast<std::size_t>(comm.size())), starts(counts);
@@ -234,7 +234,6 @@ std::vector<Match> share(const Comm& comm, const std::vector<Match>& own) {
   }
   std::vector<Match> all(static_cast<std::size_t>(total) / sizeof(Match));
   MPI_Allgatherv(own.data(), bytes, MPI_BYTE, all.data(), counts.data(), starts.data(), MPI_BYTE, comm.get());
-  std::ranges::stable_sort(all, {}, &Match::anchor);
   return all;
 }
 

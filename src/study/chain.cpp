@@ -15,10 +15,12 @@
 #include "dualscape/operators/block.hpp"
 #include "dualscape/study/analysis.hpp"
 #include "dualscape/study/duality_group.hpp"
+#include "dualscape/study/pass_state.hpp"
 #include "dualscape/study/plan.hpp"
 #include "dualscape/study/result.hpp"
 #include "dualscape/train/trainer.hpp"
-#include "dualscape/study/pass_state.hpp"
+#include "epoch_end.hpp"
+#include "pace.hpp"
 #include "summary_state.hpp"
 
 namespace dualscape::study {
@@ -26,48 +28,6 @@ namespace {
 
 /// In a run that may be quick, the outcome of a stage that took less is written only when the run ends early.
 constexpr double worth_keeping = 1.0;
-
-/// Where a training that a signal stops within an epoch falls back to.
-class EpochEnd {
- public:
-  explicit EpochEnd(const train::State& state)
-      : epoch_(state.epoch),
-        evaluations_(state.history.epoch.size()),
-        parameters_(state.parameters),
-        velocity_(state.velocity) {}
-
-  void restore(train::State& state) {
-    state.epoch = epoch_;
-    state.parameters = std::move(parameters_);
-    state.velocity = std::move(velocity_);
-    state.history.epoch.resize(evaluations_);
-    for (auto* values : {&state.history.loss, &state.history.accuracy, &state.history.test_loss,
-                         &state.history.test_accuracy})
-      values->resize(evaluations_);
-  }
-
- private:
-  Index epoch_;
-  std::size_t evaluations_;
-  std::vector<double> parameters_;
-  std::vector<double> velocity_;
-};
-
-/// When it is time to write where a stage stands.
-class Pace {
- public:
-  Pace(const Comm& comm, double seconds) : comm_(comm), seconds_(seconds) {}
-  /// By rank 0's clock. Not collective.
-  bool due_here() const { return comm_.is_root() && seconds_since(last_) >= seconds_; }
-  /// @note Collective
-  bool due() const { return comm_.broadcast_value(due_here()); }
-  void written() { last_ = Clock::now(); }
-
- private:
-  const Comm& comm_;
-  double seconds_;
-  Clock::time_point last_ = Clock::now();
-};
 
 class Chain {
  public:
@@ -377,9 +337,13 @@ class Chain {
   duality::Pass* start_pass(const PassOf& of, const std::string& mark) {
     const auto path = folder_.pass_checkpoint();
     pass_ = {};
-    if (usable(path, mark) && read_pass(comm_, path, of, pass_))
-      log_.info("duality at {}: resumed after {} of {} directions and {} blocks of pairs", of.layer,
-                pass_.directions(), of.eigenvalues.size(), pass_.blocks);
+    if (usable(path, mark)) {
+      if (read_pass(comm_, path, of, pass_))
+        log_.info("duality at {}: resumed after {} of {} directions and {} blocks of pairs", of.layer,
+                  pass_.directions(), of.eigenvalues.size(), pass_.blocks);
+      else
+        log_.info("duality at {}: the pass kept is of a spectrum solved earlier; it is done anew", of.layer);
+    }
     pass_.after_block = [this, path, of, mark,
                          pace = Pace(comm_, config_.numerics.checkpoint_seconds)]() mutable {
       const auto write = [this, path, of, mark] { write_pass(comm_, path, of, pass_, mark); };
