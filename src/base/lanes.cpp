@@ -295,6 +295,10 @@ void OrderedSum<Real>::all_reduce(MatrixView<double> out) {
 void gather_all(const Comm& comm, const Partition& partition, ConstMultiVector parts,
                 MatrixView<double> whole) {
   const Index vectors = parts.rows;
+  if (vectors == 1) {
+    const std::vector<Index> one_piece(1, partition.size());
+    return gather_pieces<double>(comm, partition, parts, one_piece, whole.row(0));
+  }
   const int me = comm.rank();
   const auto place = [&](Index v, int r, const double* from) {
     std::copy_n(from, partition.count(r), whole.row(v).begin() + partition.begin(r));
