@@ -15,8 +15,9 @@
 namespace dualscape::train {
 namespace {
 
-/// Share of values that are not zero below which inputs count as sparse.
-constexpr double sparse_share = 0.3;
+/// Share of values that are not zero below which inputs count as sparse. GEMM is as fast from 0.27 on for 10
+/// outputs and from 0.37 for 30 to 512, in either precision.
+constexpr double sparse_share = 0.25;
 
 /// Samples a tile of a batch holds at most.
 constexpr Index tile_size = 256;

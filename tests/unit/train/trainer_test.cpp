@@ -36,7 +36,7 @@ data::SampleSet clouds(const Comm& comm, Index count, std::uint32_t stream, Inpu
     std::vector<double> x;
     for (Index f = 0; f < features; ++f)
       if (const auto at = static_cast<std::uint64_t>(i * features + f);
-          inputs == Inputs::dense || f == label || random.uniform(at + 1'000'000) < 0.05)
+          inputs == Inputs::dense || f == label || random.uniform(at + 1'000'000) < 0.01)
         x.push_back(random.normal(at) + (f == label ? 3.0 : 0.0));
       else
         x.push_back(0);
@@ -66,7 +66,7 @@ struct Scene {
         test(clouds(comm_, 30, 2, inputs)),
         net(network(dropout)) {
     const double share = train.rows.fetch(comm, data::all_positions(count)).nonzero_share();
-    EXPECT_EQ(share < 0.3, inputs == Inputs::sparse);
+    EXPECT_EQ(share < 0.25, inputs == Inputs::sparse);
   }
 
   State trained(deck::Training training, std::vector<double> from = {}) const {
