@@ -54,8 +54,11 @@ Trainer<Real>::Trainer(const Comm& comm, const nn::Network& network, const data:
   tile_ = nn::make_tile<Real>(network, most);
   tile_.p = {};
   for (const nn::Layer& layer : network.layers()) preactivities_.emplace_back(most, layer.out);
-  if (rows_.nonzero_share() < sparse_share) use_sparse_inputs(train);
-  velocity_.resize(options_.training.momentum > 0 ? gradient_.size() : 0);
+  // Memory may fail one rank alone.
+  collectively(comm, [&] {
+    if (network.layer(0).kind == LayerKind::dense && rows_.nonzero_share() < sparse_share)
+      use_sparse_inputs(train);
+  });
 }
 
 template <class Real>
@@ -263,6 +266,7 @@ void Trainer<Real>::load(const State& state) {
   const auto weights = static_cast<std::size_t>(model_.network().layer(0).weight_size);
   const std::size_t panels = sparse_->weights.size();
   sparse_->layer.to_panels(model_.weight(0), std::span(sparse_->weights));
+  velocity_.resize(state.velocity.empty() ? 0 : gradient_.size());
   if (velocity_.empty()) return;
   const std::span<const double> velocity = state.velocity;
   sparse_->layer.to_panels(velocity.first(weights), std::span(velocity_).first(panels));

@@ -77,9 +77,11 @@ class Trainer {
     std::span<double> velocity;  ///< empty without momentum
   };
 
+  /// Lists in place of rows, and the first layer's weights, gradient and velocity in panels.
   void use_sparse_inputs(const data::SampleSet& train);
   void first_preactivities(const nn::SparseRows<Real>& rows, std::span<const Index> samples,
                            MatrixView<Real> z) const;
+  /// Between a state and what training works on, whose order is its own where inputs are sparse.
   void load(const State& state);
   void store(State& state);
   void train_epoch(State& state);
