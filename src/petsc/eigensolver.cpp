@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <stdexcept>
 
 #include "basis_room.hpp"
 #include "dualscape/base/error.hpp"
+#include "dualscape/base/rounding.hpp"
 #include "dualscape/petsc/shell_matrix.hpp"
 #include "slepc_solver.hpp"
 
@@ -157,8 +157,8 @@ bool EndSolver::insert_missed(std::vector<RitzPair> candidates) {
   bool inserted = false;
   for (RitzPair& pair : candidates) {
     // What lies closer than its residual is not resolved from the worst pair kept.
-    const double rounding = 50 * std::numeric_limits<double>::epsilon() * state_.norm_estimate;
-    if (sign * (pair.value - worst) <= std::max(rounding, pair.residual)) continue;
+    if (sign * (pair.value - worst) <= std::max(residual_floor(state_.norm_estimate), pair.residual))
+      continue;
     const auto place = std::ranges::upper_bound(kept(), sign * pair.value, std::greater<>(),
                                                 [&](const RitzPair& other) { return sign * other.value; });
     kept().insert(place, std::move(pair));

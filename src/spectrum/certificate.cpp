@@ -122,7 +122,7 @@ Bounds error_bounds(const std::vector<double>& values, const std::vector<double>
     if (!complete && (n == last_upper || n == first_lower)) d = 0;
     const bool separated = r < d;
     bounds.value_bounds.push_back((separated ? r * r / d : r) + floor);
-    bounds.angle_bounds.push_back(separated ? std::min(1.0, r / d + 50 * rounding) : 1.0);
+    bounds.angle_bounds.push_back(separated ? std::min(1.0, r / d + residual_floor(1, rounding)) : 1.0);
 
     const auto continues = [&] {
       const double apart = values[n - 1] - values[n];

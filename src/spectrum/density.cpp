@@ -8,6 +8,7 @@
 
 #include "dualscape/base/blas.hpp"
 #include "dualscape/base/error.hpp"
+#include "dualscape/base/rounding.hpp"
 #include "probes.hpp"
 
 namespace dualscape::spectrum {
@@ -106,7 +107,7 @@ class ProbeLanczos {
       double& scale = scale_[static_cast<std::size_t>(p)];
       scale = std::max({scale, std::abs(alpha_(p, step)), beta});
       // What is left is a product's rounding (the floor of the eigenpairs' bounds): the space is invariant.
-      if (beta <= 50 * options_.rounding * scale || step + 1 == steps_) continue;
+      if (beta <= residual_floor(scale, options_.rounding) || step + 1 == steps_) continue;
       beta_(p, step) = beta;
       std::ranges::transform(products.row(i), basis_of(i).row(step + 1).begin(),
                              [&](double x) { return x / beta; });

@@ -56,12 +56,10 @@ petsc::EigenOptions eigen_options(const Options& options) {
 std::function<void(const petsc::EigenState&, bool)> reporter(const Options& options, Index number,
                                                              const Spectrum& spectrum) {
   if (!options.on_restart) return nullptr;
-  return [&options, stage = Stage{.number = number,
-                                  .matvecs = spectrum.matvecs,
-                                  .single_matvecs = spectrum.single_matvecs,
-                                  .check_matvecs = spectrum.check_matvecs,
-                                  .pruned_matvecs = spectrum.pruned_matvecs}](
-             const petsc::EigenState& state, bool stopping) { options.on_restart(stage, state, stopping); };
+  Stage stage{static_cast<const Products&>(spectrum), number};
+  return [&options, stage](const petsc::EigenState& state, bool stopping) {
+    options.on_restart(stage, state, stopping);
+  };
 }
 
 /// A solve as one that goes on from it would find it: over.
@@ -134,10 +132,7 @@ std::optional<Candidates> solve_by(const StandIn& stand_in, const LinearOperator
 }
 
 Candidates solve_iteratively(const LinearOperator& op, const Options& options, Spectrum& spectrum) {
-  spectrum.matvecs = options.from.stage.matvecs;
-  spectrum.single_matvecs = options.from.stage.single_matvecs;
-  spectrum.check_matvecs = options.from.stage.check_matvecs;
-  spectrum.pruned_matvecs = options.from.stage.pruned_matvecs;
+  static_cast<Products&>(spectrum) = options.from.stage;
   const Index stand_ins = std::ssize(options.stand_ins);
   for (Index number = options.from.stage.number; number < stand_ins; ++number)
     if (auto found =

@@ -70,7 +70,8 @@ def expected_entries(contents: Contents, deck: dict[str, Any]) -> dict[str, str]
     complete = spectrum and (spectrum.get("which") == "all"
                              or contents.get("spectrum/dense2@converged") == 42)
     holds = {
-        "always": True, "a result": True, "a checkpoint": False, "a study": False, "a study of decks with [training]": False,
+        "always": True, "a result": True, "a checkpoint": False,
+        "a checkpoint within a block of directions": False, "a study": False, "a study of decks with [training]": False,
         "the deck has [training]": deck.get("training") is not None,
         "the deck has [spectrum]": spectrum is not None,
         "the deck has [duality]": duality is not None,

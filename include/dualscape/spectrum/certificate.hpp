@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "dualscape/base/linear_operator.hpp"
+#include "dualscape/base/rounding.hpp"
 
 /// What certifies computed eigenpairs of a symmetric operator H, from products made anew. `norm` is an
 /// estimate of |H|_2, `rounding` the unit roundoff of the products; each bound includes 50 rounding |H|.
@@ -42,11 +43,7 @@ struct Bounds {
   std::vector<Index> clusters;
 };
 
-/// What rounding may add to a residual or to a difference of eigenvalues, of products with unit roundoff
-/// `rounding` and an operator of norm `norm`.
-constexpr double residual_floor(double norm, double rounding) {
-  return 50 * rounding * norm;
-}
+using dualscape::residual_floor;
 
 /// Bounds from the values (descending) and residuals of computed pairs alone. d is the distance of theta to
 /// the other computed eigenvalues, min_j |theta - theta_j| - r_j. The first `upper` pairs are the upper end

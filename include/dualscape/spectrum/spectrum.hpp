@@ -24,13 +24,18 @@ struct StandIn {
   bool of_fewer_samples = false;  ///< its products count as Spectrum::pruned_matvecs
 };
 
-/// The operators of a search one after the other: which one is at work, and what was before it.
-struct Stage {
-  Index number = 0;   ///< of the operator at work: the stand-ins in their order, then the one asked for
-  Index matvecs = 0;  ///< products before and beside that solve, as in Spectrum
-  Index single_matvecs = 0;
-  Index check_matvecs = 0;
-  Index pruned_matvecs = 0;
+/// Products a search for eigenpairs has made.
+struct Products {
+  Index matvecs = 0;         ///< solve, search for missed copies, certificate
+  Index single_matvecs = 0;  ///< of these, products with a stand-in of a lower precision
+  Index check_matvecs = 0;   ///< of these, the search for missed copies
+  Index pruned_matvecs = 0;  ///< products with a stand-in of fewer samples, not in `matvecs`
+};
+
+/// The operators of a search one after the other: which one is at work, and the products before and beside
+/// that solve.
+struct Stage : Products {
+  Index number = 0;  ///< of the operator at work: the stand-ins in their order, then the one asked for
 };
 
 /// Where a search for eigenpairs could go on from.
@@ -74,7 +79,7 @@ struct Pruning {
 };
 
 /// m eigenpairs. Bounds are explained in certificate.hpp.
-struct Spectrum {
+struct Spectrum : Products {
   Which which = Which::largest;
   Index size = 0;                 ///< of the operator
   Index requested = 0;            ///< pairs asked for, over both ends
@@ -89,11 +94,7 @@ struct Spectrum {
   /// that one; where a pair more than asked for was found there.
   std::optional<double> rest_below, rest_above;
   Matrix<double> vectors;          ///< m x (local entries); the largest entry of each is positive
-  Index matvecs = 0;               ///< products: solve, search for missed copies, certificate
-  Index single_matvecs = 0;        ///< of these, products with a stand-in of a lower precision
-  Index check_matvecs = 0;         ///< of these, the search for missed copies
-  Index second_matvecs = 0;        ///< of these, products of the second start's solve
-  Index pruned_matvecs = 0;        ///< products with a stand-in of fewer samples, not in `matvecs`
+  Index second_matvecs = 0;        ///< of `matvecs`, products of the second start's solve
   std::optional<Pruning> pruning;  ///< where samples were left out of the solve
   double seconds = 0.0;            ///< rank 0's wall time
   std::string reason;     ///< "converged", "dense", or why there are fewer pairs than asked or doubts
