@@ -8,6 +8,7 @@
 
 #include "basis_room.hpp"
 #include "dualscape/base/error.hpp"
+#include "dualscape/base/memory.hpp"
 #include "dualscape/base/rounding.hpp"
 #include "dualscape/petsc/shell_matrix.hpp"
 #include "slepc_solver.hpp"
@@ -126,7 +127,11 @@ ThickRestartResult EndSolver::solve_end(ThickRestartOptions options, const std::
       throw;
     }
   } else {
-    require_room_for(op_.comm(), size(), options.basis + options.block + std::ssize(options.deflated));
+    const Index vectors = options.basis + options.block + std::ssize(options.deflated);
+    require_room_for(op_.comm(), size(), vectors);
+    // The last solve's basis, where it was large, must not be there beside this one's.
+    constexpr Index large = 1 << 20;
+    if (vectors * op_.range().count(op_.comm().rank()) > large) release_freed_memory();
     if (from.vectors.rows == 0) report({}, false);
     found = thick_restart(matrix_, options, from);
     state_.asymmetry = std::max(state_.asymmetry, found.asymmetry);
@@ -164,6 +169,7 @@ bool EndSolver::insert_missed(std::vector<RitzPair> candidates) {
     kept().insert(place, std::move(pair));
     inserted = true;
   }
+  kept().resize(std::min(kept().size(), static_cast<std::size_t>(wanted() + surplus)));
   return inserted;
 }
 

@@ -344,7 +344,7 @@ ThickRestartResult ThickRestart::solve(const RestartState& from) {
     const bool enough = count >= options_.pairs || width_ == 0;
     const bool over = options_.max_products > 0 && state_.products >= options_.max_products;
     if (enough || (full() && over))
-      return {.pairs = take(count),
+      return {.pairs = take(std::min(count, options_.pairs + surplus)),
               .products = state_.products,
               .norm_estimate = state_.norm_estimate,
               .asymmetry = state_.asymmetry};

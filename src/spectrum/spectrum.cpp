@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "dualscape/base/error.hpp"
+#include "dualscape/base/memory.hpp"
 #include "dualscape/spectrum/certificate.hpp"
 #include "dualscape/spectrum/complete.hpp"
 #include "dualscape/spectrum/stand_in.hpp"
@@ -143,6 +144,8 @@ Candidates solve_iteratively(const LinearOperator& op, const Options& options, S
   resumable.on_restart = reporter(options, stand_ins, spectrum);
   const bool continued = options.from.stage.number == stand_ins;
   auto pairs = petsc::solve_ends(op, resumable, continued ? options.from.state : petsc::EigenState{});
+  // Products of blocks want larger pieces than the solve has left.
+  release_freed_memory();
   spectrum.matvecs += pairs.solve_products + pairs.check_products;
   spectrum.check_matvecs += pairs.check_products;
   spectrum.norm_estimate = pairs.norm_estimate;

@@ -9,6 +9,7 @@
 #include "dualscape/base/memory.hpp"
 #include "dualscape/data/shard.hpp"
 #include "dualscape/operators/block.hpp"
+#include "dualscape/petsc/thick_restart.hpp"
 #include "dualscape/spectrum/certificate.hpp"
 #include "samples.hpp"
 
@@ -33,10 +34,9 @@ Index search_vectors(bool lower, Index pairs, bool upper_deflated) {
 
 /// Vectors held at most while the pairs are sought: a basis and SLEPc's template of a vector, the pairs
 /// found, and these again where they are deflated. A basis that deflates some is made without them first, and
-/// both are there for a moment. As many missed pairs as one search finds are allowed for: the next one
-/// deflates them too.
+/// both are there for a moment. The pairs that a solve or a search finds beyond those asked for are
+/// deflated too.
 Index solve_vectors(Which which, Index pairs, Index size) {
-  constexpr Index missed = 2;
   Index most = 0;
   Index found = 0;
   const auto add_end = [&](bool lower) {
@@ -45,7 +45,7 @@ Index solve_vectors(Which which, Index pairs, Index size) {
     const bool upper_deflated = found > 0;
     found += pairs;
     const Index search = std::min(search_vectors(lower, pairs, upper_deflated), size);
-    most = std::max(most, 1 + 2 * search + 2 * (found + missed));
+    most = std::max(most, 1 + 2 * search + 2 * (found + petsc::surplus));
   };
   if (which != Which::smallest) add_end(false);
   if (which != Which::largest) add_end(true);

@@ -58,10 +58,14 @@ struct ThickRestartOptions {
   std::function<void(const RestartState& state, bool stopping)> on_restart;
 };
 
+/// Converged pairs beyond those asked for that a solve hands out: each is a vector of memory.
+inline constexpr Index surplus = 2;
+
 struct ThickRestartResult {
-  std::vector<RitzPair> pairs;  ///< the wanted end first; fewer than asked only at the limit of products
-  Index products = 0;           ///< of this solve, those before a continuation included
-  double norm_estimate = 0.0;   ///< largest |Ritz value| seen
+  /// The wanted end first; fewer than asked only at the limit of products, at most `surplus` more.
+  std::vector<RitzPair> pairs;
+  Index products = 0;          ///< of this solve, those before a continuation included
+  double norm_estimate = 0.0;  ///< largest |Ritz value| seen
   /// Largest |<q_i, H q_j> - <q_j, H q_i>| over the vectors of each basis, from the coefficients that make
   /// these orthogonal: a symmetric operator leaves rounding.
   double asymmetry = 0.0;
