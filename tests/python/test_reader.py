@@ -42,7 +42,7 @@ def rows_of_format_page() -> list[list[str]]:
 def entries_of_format_page() -> set[str]:
     """Return the datasets and attributes of a result file in inputs/FORMAT.md, with true names."""
     names = {row[0] for row in rows_of_format_page()
-             if row[-1] != "a checkpoint" and not row[-1].startswith("a study")}
+             if not row[-1].startswith(("a checkpoint", "a study"))}
     return {name.replace("<layer>", "dense2").replace("<block>", "dense2")
             .replace("<operator>", "gap") for name in names
             if not name.endswith("/")}
