@@ -10,8 +10,9 @@ inline Lanes lanes_for(Index samples, const deck::Numerics& numerics) {
   return Lanes(samples, numerics.lanes > 0 ? numerics.lanes : Lanes::automatic(samples));
 }
 
-/// Whether eigenpairs are solved for by products in single precision. A complete spectrum is in double always:
-/// its certificate takes as many products in double as the matrix has rows, whatever the matrix is made with.
+/// Whether eigenpairs are solved for by products in single precision. A complete spectrum is in double
+/// always: its certificate takes as many products in double as the matrix has rows, whatever the matrix is
+/// made with.
 inline bool solves_in_single(const deck::Config& config) {
   return config.numerics.precision != Precision::double_ && config.spectrum->which != Which::all;
 }
