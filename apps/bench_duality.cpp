@@ -275,10 +275,13 @@ int main(int argc, char** argv) {
   constexpr std::array<std::string_view, 4> cases{"demonstration", "pairing", "projection", "co-spectrum"};
   const auto unknown = std::ranges::find_if(
       asked, [&](std::string_view name) { return std::ranges::find(cases, name) == cases.end(); });
-  if (unknown == asked.end())
-    run(Comm(MPI_COMM_WORLD), asked);
-  else
-    std::cerr << fmt::format("bench_duality: no case '{}': one of {}\n", *unknown, fmt::join(cases, ", "));
+  {
+    const Comm world(MPI_COMM_WORLD);
+    if (unknown == asked.end())
+      run(world, asked);
+    else if (world.is_root())
+      std::cerr << fmt::format("bench_duality: no case '{}': one of {}\n", *unknown, fmt::join(cases, ", "));
+  }
   MPI_Finalize();
   return unknown == asked.end() ? 0 : 2;
 }
