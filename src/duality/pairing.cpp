@@ -72,13 +72,6 @@ void centre_pixels(ConstMatrixView<T> values, MatrixView<float> centred) {
                            [](T x) { return static_cast<float>(x) - 128; });
 }
 
-/// A buffer as a matrix, enlarged where it is too small.
-template <class Real>
-MatrixView<Real> shaped(std::vector<Real>& buffer, Index rows, Index cols) {
-  buffer.resize(std::max(buffer.size(), static_cast<std::size_t>(rows * cols)));
-  return {buffer.data(), rows, cols};
-}
-
 /// What a comparison of blocks needs, kept between blocks and classes.
 struct Buffers {
   std::vector<double> norms, products;

@@ -6,7 +6,6 @@
 #include <memory>
 
 #include "dualscape/base/blas.hpp"
-#include "dualscape/base/error.hpp"
 #include "dualscape/base/signals.hpp"
 
 namespace dualscape::duality {
@@ -21,13 +20,6 @@ Index block_width(Index size, Index pairs) {
 
 /// A tile of duals of a layer this small is formed: one GEMM then does all of its work.
 constexpr Index small_layer = 4096;
-
-/// A buffer as a matrix, enlarged where it is too small.
-MatrixView<double> shaped(std::vector<double>& buffer, Index rows, Index cols) {
-  const auto size = static_cast<std::size_t>(rows * cols);
-  if (buffer.size() < size) buffer.resize(size);
-  return {buffer.data(), rows, cols};
-}
 
 /// Sum of factors_j x_j^2 in eight partial sums, which are added in a fixed order.
 double weighted_squares(std::span<const double> x, const double* factors) {
@@ -166,7 +158,7 @@ void fill_blocks(const Comm& comm, const Duals& duals, BlockOfDirections& block,
     });
     ++pass.blocks;
     if (pass.after_block) pass.after_block();
-    if (comm.max(stop_requested() ? 1 : 0) == 1) throw Interrupted("stopped by a signal");
+    stop_point(comm, "during the decomposition");
   }
 }
 

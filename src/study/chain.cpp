@@ -344,10 +344,9 @@ class Chain {
       else
         log_.info("duality at {}: the pass kept is of a spectrum solved earlier; it is done anew", of.layer);
     }
-    pass_.after_block = [this, path, of, mark,
-                         pace = Pace(comm_, config_.numerics.checkpoint_seconds)]() mutable {
-      const auto write = [this, path, of, mark] { write_pass(comm_, path, of, pass_, mark); };
-      keep_pass_ = write;
+    const auto write = [this, path, of, mark] { write_pass(comm_, path, of, pass_, mark); };
+    pass_.after_block = [this, write, pace = Pace(comm_, config_.numerics.checkpoint_seconds)]() mutable {
+      if (!keep_pass_) keep_pass_ = write;
       if (!pace.due()) return;
       // What it goes on from comes first.
       for (const auto& keep : std::exchange(not_kept_, {})) keep();

@@ -47,6 +47,14 @@ using ConstMatrixView = MatrixView<const T>;
 using MultiVector = MatrixView<double>;
 using ConstMultiVector = MatrixView<const double>;
 
+/// A buffer as a matrix, enlarged where it is too small.
+template <class T>
+MatrixView<T> shaped(std::vector<T>& buffer, Index rows, Index cols) {
+  const auto size = static_cast<std::size_t>(rows * cols);
+  if (buffer.size() < size) buffer.resize(size);
+  return {buffer.data(), rows, cols};
+}
+
 /// A row-major matrix that owns its entries, zero at first.
 template <class T>
 class Matrix {
