@@ -120,6 +120,7 @@ void SparseLayer<Real>::to_panels(std::span<const T> weight, std::span<T> panels
         panels[static_cast<std::size_t>(place + j * width + o)] =
             weight[static_cast<std::size_t>((first + o) * in_ + j)];
   });
+  std::copy(weight.begin() + in_ * out_, weight.end(), panels.begin() + size());
 }
 
 template <class Real>
@@ -131,6 +132,7 @@ void SparseLayer<Real>::from_panels(std::span<const T> panels, std::span<T> weig
         weight[static_cast<std::size_t>((first + o) * in_ + j)] =
             panels[static_cast<std::size_t>(place + j * width + o)];
   });
+  std::copy(panels.begin() + size(), panels.end(), weight.begin() + in_ * out_);
 }
 
 template <class Real>

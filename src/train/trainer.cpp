@@ -263,14 +263,10 @@ void Trainer<Real>::load(const State& state) {
     velocity_ = state.velocity;
     return;
   }
-  const auto weights = static_cast<std::size_t>(model_.network().layer(0).weight_size);
-  const std::size_t panels = sparse_->weights.size();
   sparse_->layer.to_panels(model_.weight(0), std::span(sparse_->weights));
   velocity_.resize(state.velocity.empty() ? 0 : gradient_.size());
-  if (velocity_.empty()) return;
-  const std::span<const double> velocity = state.velocity;
-  sparse_->layer.to_panels(velocity.first(weights), std::span(velocity_).first(panels));
-  std::ranges::copy(velocity.subspan(weights), velocity_.begin() + static_cast<std::ptrdiff_t>(panels));
+  if (!velocity_.empty())
+    sparse_->layer.to_panels(std::span<const double>(state.velocity), std::span(velocity_));
 }
 
 template <class Real>
@@ -279,14 +275,9 @@ void Trainer<Real>::store(State& state) {
     state.velocity = velocity_;
   } else {
     const auto weights = static_cast<std::size_t>(model_.network().layer(0).weight_size);
-    const std::size_t panels = sparse_->weights.size();
     sparse_->layer.from_panels(std::span<const Real>(sparse_->weights), model_.parameters().first(weights));
-    if (!velocity_.empty()) {
-      const std::span<const double> velocity = velocity_;
-      sparse_->layer.from_panels(velocity.first(panels), std::span(state.velocity).first(weights));
-      std::ranges::copy(velocity.subspan(panels),
-                        state.velocity.begin() + static_cast<std::ptrdiff_t>(weights));
-    }
+    if (!velocity_.empty())
+      sparse_->layer.from_panels(std::span<const double>(velocity_), std::span(state.velocity));
   }
   std::ranges::copy(model_.parameters(), state.parameters.begin());
 }

@@ -47,7 +47,8 @@ class SparseLayer {
 
   /// Numbers in panels; more than in x out where outputs are filled up.
   Index size() const { return in_ * padded_; }
-  /// Between W's own order (out x in) and panels. Double for a velocity whatever Real is.
+  /// Between W's own order (out x in) and panels; what stands behind W's numbers in both is copied. Double
+  /// for a velocity whatever Real is.
   template <class T>
   void to_panels(std::span<const T> weight, std::span<T> panels) const;
   template <class T>
