@@ -78,6 +78,8 @@ class Spectrum(Node):
     samples_pruned = _attribute("samples_pruned", "Samples left out of the solve.", True)
     prune_bound = _attribute("prune_bound", "Bound on the norm of what they add.", True)
     matvecs_pruned = _attribute("matvecs_pruned", "Products with the remaining samples.", True)
+    matrix_distance = _attribute("matrix_distance", "Bound on |H - A| for the assembled matrix A.", True)
+    matrix_probes = _attribute("matrix_probes", "Products of that bound.", True)
     upper = _attribute("upper", "Pairs of the upper end; they come first.")
     cluster_cut = _attribute("cluster_cut", "Whether a cluster goes on beyond the pairs.")
     rest_below = _attribute("rest_below", "Eigenvalues after the upper end's are below this.", True)

@@ -287,7 +287,7 @@ Table<Numerics> numerics_keys() {
       .key("dense_limit", &Numerics::dense_limit,
            {.help =
                 "Largest block for which `which = \"all\"` is allowed: its matrix is assembled and solved on "
-                "one rank, 8 dense_limit^2 bytes.",
+                "one rank, 32 dense_limit^2 bytes with its eigenvectors and workspace.",
             .limits = at_least(1),
             .unit = "parameters"})
       .key("checkpoint_seconds", &Numerics::checkpoint_seconds,

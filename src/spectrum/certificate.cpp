@@ -6,15 +6,10 @@
 #include <numeric>
 
 #include "dualscape/base/blas.hpp"
-#include "dualscape/base/random.hpp"
+#include "probes.hpp"
 
 namespace dualscape::spectrum {
 namespace {
-
-void sum_over_ranks(const Comm& comm, std::span<double> values) {
-  MPI_Allreduce(MPI_IN_PLACE, values.data(), static_cast<int>(values.size()), MPI_DOUBLE, MPI_SUM,
-                comm.get());
-}
 
 /// Rayleigh quotients and residuals of vectors v (rows) with products hv; hv is overwritten.
 void append_residuals(const Comm& comm, ConstMultiVector v, MultiVector hv, Residuals& into) {
@@ -156,10 +151,7 @@ double symmetry_defect(const LinearOperator& op, double norm, std::uint64_t seed
   const Index length = op.range().count(comm.rank());
   Matrix<double> vectors(2, length);
   Matrix<double> products(2, length);
-  for (Index j = 0; j < 2; ++j) {
-    const Random random(seed, Stream::probe, static_cast<std::uint32_t>(j));
-    for (Index i = 0; i < length; ++i) vectors(j, i) = random.normal(static_cast<std::uint64_t>(first + i));
-  }
+  draw_normals(seed, Stream::probe, 0, first, vectors.view());
   op.apply(vectors.view(), products.view());
   std::vector<double> sums = {dot(vectors.row(0), products.row(1)), dot(vectors.row(1), products.row(0)),
                               dot(vectors.row(0), vectors.row(0)), dot(vectors.row(1), vectors.row(1))};

@@ -8,6 +8,7 @@
 #include "dualscape/base/blas.hpp"
 #include "dualscape/base/error.hpp"
 #include "dualscape/spectrum/certificate.hpp"
+#include "probes.hpp"
 
 namespace dualscape::spectrum {
 namespace {
@@ -82,12 +83,41 @@ void symmetrise(Matrix<double>& a, double rounding) {
                     defect / largest, 1e4 * rounding));
 }
 
+/// Rayleigh quotients and residuals of the vectors in the rows of `vectors`.
+void measure(ConstMatrixView<double> a, ConstMatrixView<double> vectors, Eigenpairs& into) {
+  const Index width = std::min(block_width(a.rows), a.rows);
+  Matrix<double> images(width, a.cols);
+  for (Index first = 0; first < vectors.rows; first += width) {
+    const Index count = std::min(width, vectors.rows - first);
+    const auto block = vectors.rows_from(first, count);
+    gemm<double>(Op::none, Op::none, 1.0, block, a, 0.0, images.top(count));
+    for (Index j = 0; j < count; ++j) {
+      const auto v = block.row(j);
+      const auto rest = images.row(j);
+      const double theta = dot(v, rest) / dot(v, v);
+      axpy(-theta, v, rest);
+      into.values[static_cast<std::size_t>(first + j)] = theta;
+      into.residuals[static_cast<std::size_t>(first + j)] = norm(rest) / norm(v);
+    }
+  }
+}
+
+/// Largest |<u, H v> - <v, H u>| of two of the vectors, scaled to length 1, whose `products` with H are
+/// given.
+double asymmetry_of_probes(MatrixView<double> vectors, ConstMatrixView<double> products) {
+  Matrix<double> together(vectors.rows, vectors.rows);
+  gemm<double>(Op::none, Op::transpose, 1.0, vectors, products, 0.0, together.view());
+  for (Index i = 0; i < vectors.rows; ++i)
+    for (Index j = 0; j < vectors.rows; ++j) together(i, j) /= norm(vectors.row(i)) * norm(vectors.row(j));
+  return asymmetry(together.view());
+}
+
 }  // namespace
 
 void require_dense(Index size, Index limit) {
   if (size <= limit) return;
-  // The matrix and the workspace of twice its size that dsyevd takes.
-  const double gigabytes = 3.0 * 8.0 * static_cast<double>(size) * static_cast<double>(size) / 1e9;
+  // The matrix, a copy that becomes its eigenvectors, and the workspace of twice its size that dsyevd takes.
+  const double gigabytes = 4.0 * 8.0 * static_cast<double>(size) * static_cast<double>(size) / 1e9;
   throw UsageError(
       fmt::format("the complete spectrum of a block of {} parameters would take {:.2g} GB on one rank, "
                   "and blocks up to numerics.dense_limit = {} are solved completely: choose a smaller "
@@ -121,28 +151,34 @@ Matrix<double> assemble(const LinearOperator& op) {
   return whole;
 }
 
-Eigenpairs complete_spectrum(const Comm& comm, const Partition& partition, Matrix<double> on_root_matrix,
+Eigenpairs complete_spectrum(const Comm& comm, const Partition& partition, Matrix<double>& on_root_matrix,
                              double rounding) {
   const Index size = partition.size();
   const Index width = std::min(block_width(size), size);
-  Matrix<double> dense = std::move(on_root_matrix);
-  std::vector<double> ascending(static_cast<std::size_t>(size));
+  Matrix<double> vectors;
   std::vector<double> packed;
+  Eigenpairs pairs;
+  pairs.values.resize(static_cast<std::size_t>(size));
+  pairs.residuals.resize(static_cast<std::size_t>(size));
   on_root(comm, [&] {
-    if (dense.rows() != size || dense.cols() != size)
+    if (on_root_matrix.rows() != size || on_root_matrix.cols() != size)
       throw std::logic_error("complete_spectrum: the matrix does not have the partition's size");
-    symmetrise(dense, rounding);
-    ascending = symmetric_eigen(dense.view());
+    symmetrise(on_root_matrix, rounding);
+    vectors = on_root_matrix;
+    symmetric_eigen(vectors.view());
+    measure(on_root_matrix.view(), vectors.view(), pairs);
     packed.resize(static_cast<std::size_t>(width * size));
   });
-  comm.broadcast(std::span<double>(ascending));
+  // LAPACK's order is ascending.
+  for (auto* numbers : {&pairs.values, &pairs.residuals}) {
+    std::ranges::reverse(*numbers);
+    comm.broadcast(std::span<double>(*numbers));
+  }
 
-  Eigenpairs pairs;
-  pairs.values.assign(ascending.rbegin(), ascending.rend());
   pairs.vectors = Matrix<double>(size, partition.count(comm.rank()));
   for (Index first = 0; first < size; first += width) {
     const Index count = std::min(width, size - first);
-    const auto rows = comm.is_root() ? dense.view().rows_from(first, count) : MatrixView<double>();
+    const auto rows = comm.is_root() ? vectors.view().rows_from(first, count) : MatrixView<double>();
     // Ascending blocks go to the end of the descending result, each turned around there.
     const auto parts = pairs.vectors.view().rows_from(size - first - count, count);
     scatter_from_root(comm, partition, rows, parts, packed);
@@ -153,7 +189,60 @@ Eigenpairs complete_spectrum(const Comm& comm, const Partition& partition, Matri
 
 Eigenpairs complete_spectrum(const LinearOperator& op, Index limit, double rounding) {
   require_dense(op.range().size(), limit);
-  return complete_spectrum(op.comm(), op.range(), assemble(op), rounding);
+  Matrix<double> matrix = assemble(op);
+  return complete_spectrum(op.comm(), op.range(), matrix, rounding);
+}
+
+double bound_factor(Index probes, double failure) {
+  const double chance = std::pow(failure, 1.0 / static_cast<double>(probes));
+  // erf(6) is 1 in double precision.
+  double below = 0;
+  double above = 6;
+  for (int halving = 0; halving < 60; ++halving) {
+    const double middle = 0.5 * (below + above);
+    (std::erf(middle) <= chance ? below : above) = middle;
+  }
+  return 1 / (std::sqrt(2.0) * below);
+}
+
+ProbedMatrix probe_matrix(const LinearOperator& op, ConstMatrixView<double> on_root_matrix,
+                          std::uint64_t seed) {
+  constexpr Index probes = 16;
+  const Comm& comm = op.comm();
+  const Partition partition = op.range();
+  const Index size = partition.size();
+  Matrix<double> parts(probes, partition.count(comm.rank()));
+  Matrix<double> products(probes, parts.cols());
+  draw_normals(seed, Stream::matrix_probe, 0, partition.begin(comm.rank()), parts.view());
+  op.apply(parts.view(), products.view());
+
+  Matrix<double> whole;
+  std::vector<double> packed;
+  on_root(comm, [&] {
+    whole = Matrix<double>(probes, size);
+    packed.resize(static_cast<std::size_t>(probes * size));
+  });
+  gather_on_root(comm, partition, products.view(), whole.view(), packed);
+  ProbedMatrix probed{.distance = {.probes = probes}};
+  on_root(comm, [&] {
+    Matrix<double> vectors(probes, size);
+    draw_normals(seed, Stream::matrix_probe, 0, 0, vectors.view());
+    probed.asymmetry = asymmetry_of_probes(vectors.view(), whole.view());
+    gemm<double>(Op::none, Op::none, -1.0, vectors.view(), on_root_matrix, 1.0, whole.view());
+    double largest = 0;
+    for (Index j = 0; j < probes; ++j) {
+      const double length = norm(whole.row(j));
+      if (!std::isfinite(length))
+        throw ComputationError(
+            "products of the operator with random vectors hold numbers that are not finite (NaN or "
+            "infinity): the weights or the data it is made from may be too large");
+      largest = std::max(largest, length);
+    }
+    probed.distance.bound = bound_factor(probes, chance_of_failure) * largest;
+  });
+  probed.distance.bound = comm.broadcast_value(probed.distance.bound);
+  probed.asymmetry = comm.broadcast_value(probed.asymmetry);
+  return probed;
 }
 
 }  // namespace dualscape::spectrum

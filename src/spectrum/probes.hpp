@@ -28,6 +28,15 @@ inline void draw_signs(std::uint64_t seed, Stream stream, Index first, Index beg
   }
 }
 
+/// Row j: this rank's part, from entry `begin` on, of vector `first` + j of independent standard normal
+/// entries, the same at any number of ranks.
+inline void draw_normals(std::uint64_t seed, Stream stream, Index first, Index begin, MultiVector out) {
+  for (Index j = 0; j < out.rows; ++j) {
+    const Random random(seed, stream, static_cast<std::uint32_t>(first + j));
+    for (Index i = 0; i < out.cols; ++i) out(j, i) = random.normal(static_cast<std::uint64_t>(begin + i));
+  }
+}
+
 /// <a_j, b_j> of every row. @note Collective
 inline std::vector<double> row_dots(const Comm& comm, ConstMultiVector a, ConstMultiVector b) {
   std::vector<double> sums;
@@ -50,10 +59,7 @@ inline void project_off(const Comm& comm, ConstMultiVector basis, MultiVector ve
 /// Collective
 inline void draw_directions(const Comm& comm, std::uint64_t seed, Stream stream, Index first, Index begin,
                             ConstMultiVector basis, MultiVector out) {
-  for (Index j = 0; j < out.rows; ++j) {
-    const Random random(seed, stream, static_cast<std::uint32_t>(first + j));
-    for (Index i = 0; i < out.cols; ++i) out(j, i) = random.normal(static_cast<std::uint64_t>(begin + i));
-  }
+  draw_normals(seed, stream, first, begin, out);
   for (int pass = 0; pass < 2; ++pass) project_off(comm, basis, out);
   const auto squares = row_dots(comm, out, out);
   for (Index j = 0; j < out.rows; ++j)

@@ -21,7 +21,7 @@ namespace {
 struct Candidates {
   Matrix<double> vectors;
   Index upper = 0;
-  Residuals residuals;      ///< of fresh products
+  Residuals residuals;      ///< of fresh products; bounds on these where all pairs were asked for
   double distance = 0.0;    ///< of the operator they were sought with, from the one asked for
   double asymmetry = -1.0;  ///< of the operator asked for, as far as products with it told; -1: they did not
   double sought_asymmetry = 0.0;  ///< of the operator they were sought with
@@ -29,18 +29,20 @@ struct Candidates {
 };
 
 Candidates solve_densely(const LinearOperator& op, const Options& options, Spectrum& spectrum) {
-  const StandIn* lower = options.take_last_stand_in ? &options.stand_ins.back() : nullptr;
-  if (!options.assemble) spectrum.matvecs = op.range().size();
-  if (lower) spectrum.single_matvecs = spectrum.matvecs;
-  auto dense = options.assemble ? options.assemble() : assemble(lower ? *lower->op : op);
-  auto pairs =
-      complete_spectrum(op.comm(), op.range(), std::move(dense), lower ? lower->rounding : options.rounding);
+  Matrix<double> matrix = options.assemble ? options.assemble() : assemble(op);
+  if (!options.assemble) spectrum.matvecs = spectrum.size;
+  if (!op.comm().is_root()) matrix = {};
+  Eigenpairs pairs = complete_spectrum(op.comm(), op.range(), matrix, options.rounding);
+  const auto [distance, asymmetry] = probe_matrix(op, matrix.view(), options.seed);
+  spectrum.matvecs += distance.probes;
+  spectrum.matrix_distance = distance;
   spectrum.reason = "dense";
-  spectrum.matvecs += std::ssize(pairs.values);
-  auto residuals = fresh_residuals(op, pairs.vectors.view());
+  // |H v - theta v| <= |A v - theta v| + |H - A|
+  for (double& residual : pairs.residuals) residual += distance.bound;
   return {.vectors = std::move(pairs.vectors),
-          .upper = std::ssize(pairs.values),
-          .residuals = std::move(residuals)};
+          .upper = spectrum.size,
+          .residuals = {.values = std::move(pairs.values), .residuals = std::move(pairs.residuals)},
+          .asymmetry = asymmetry};
 }
 
 petsc::EigenOptions eigen_options(const Options& options) {
@@ -299,6 +301,16 @@ void judge_symmetry(const LinearOperator& op, const Options& options, const Cand
   judge(relative(candidates.sought_asymmetry), candidates.rounding, " that stood in for it");
 }
 
+/// A matrix further from its operator than the pairs may be from theirs was not assembled right; rounding,
+/// times what its sums add up, is none of that.
+void judge_matrix(const Options& options, Spectrum& spectrum) {
+  const double allowed = std::max(options.tolerance, 1e4 * options.rounding) * spectrum.norm_estimate;
+  const double bound = spectrum.matrix_distance->bound;
+  if (bound <= allowed) return;
+  doubt(spectrum, fmt::format("the matrix may differ from the operator by {:.1e} |H|, above {:.1e}",
+                              bound / spectrum.norm_estimate, allowed / spectrum.norm_estimate));
+}
+
 }  // namespace
 
 void require_possible(Index size, const Options& options) {
@@ -327,6 +339,7 @@ Spectrum compute(const LinearOperator& op, const Options& options) {
   fix_signs(op.comm(), op.range(), spectrum.vectors.view());
   spectrum.orthogonality_defect = orthogonality_defect(op.comm(), spectrum.vectors.view());
   judge_symmetry(op, options, candidates, spectrum);
+  if (spectrum.matrix_distance) judge_matrix(options, spectrum);
   if (options.second_start && options.which != Which::all) compare_second_start(op, options, spectrum);
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   spectrum.seconds = op.comm().broadcast_value(elapsed.count());

@@ -101,6 +101,10 @@ void add_spectrum(h5::OutputFile& file, const Comm& comm, const std::string& gro
   file.attribute(group, "cluster_cut", s.cluster_cut);
   if (s.rest_below) file.attribute(group, "rest_below", *s.rest_below);
   if (s.rest_above) file.attribute(group, "rest_above", *s.rest_above);
+  if (s.matrix_distance) {
+    file.attribute(group, "matrix_distance", s.matrix_distance->bound);
+    file.attribute(group, "matrix_probes", s.matrix_distance->probes);
+  }
   file.attribute(group, "upper", s.upper);
   file.attribute(group, "seconds", s.seconds);
   file.attribute(group, "orthogonality_defect", s.orthogonality_defect);
@@ -208,6 +212,9 @@ spectrum::Spectrum read_spectrum(const Comm& comm, const std::filesystem::path& 
     s.cluster_cut = file.attribute_integer(group, "cluster_cut") != 0;
     if (file.has_attribute(group, "rest_below")) s.rest_below = file.attribute_real(group, "rest_below");
     if (file.has_attribute(group, "rest_above")) s.rest_above = file.attribute_real(group, "rest_above");
+    if (file.has_attribute(group, "matrix_distance"))
+      s.matrix_distance = {.bound = file.attribute_real(group, "matrix_distance"),
+                           .probes = file.attribute_integer(group, "matrix_probes")};
     s.upper = file.attribute_integer(group, "upper");
     s.seconds = file.attribute_real(group, "seconds");
     s.planned_bytes = static_cast<std::uint64_t>(file.attribute_integer(group, "planned_bytes"));
@@ -228,6 +235,7 @@ spectrum::Spectrum read_spectrum(const Comm& comm, const std::filesystem::path& 
   s.cluster_cut = comm.broadcast_value(s.cluster_cut);
   for (auto* rest : {&s.rest_below, &s.rest_above}) *rest = comm.broadcast_value(*rest);
   s.pruning = comm.broadcast_value(s.pruning);
+  s.matrix_distance = comm.broadcast_value(s.matrix_distance);
   s.which = parse_choice<Which>(which).value_or(Which::largest);
   s.vectors = scattered(comm, opened ? &*opened : nullptr, group + "/eigenvectors",
                         Partition(s.size, comm.size()), s.converged());

@@ -11,8 +11,7 @@ inline Lanes lanes_for(Index samples, const deck::Numerics& numerics) {
 }
 
 /// Whether eigenpairs are solved for by products in single precision. A complete spectrum is in double
-/// always: its certificate takes as many products in double as the matrix has rows, whatever the matrix is
-/// made with.
+/// always: a matrix made in single would leave its rounding in the bounds of every pair.
 inline bool solves_in_single(const deck::Config& config) {
   return config.numerics.precision != Precision::double_ && config.spectrum->which != Which::all;
 }

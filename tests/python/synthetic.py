@@ -150,7 +150,7 @@ def _add_spectrum(contents: Contents, random: np.random.Generator, basis: Array,
         "spectrum/dense2", operator="hessian", which="all" if count == size else "largest",
         requested=count, converged=count, reason="dense solver", matvecs=2 * count, seconds=1.25,
         check_matvecs=0, upper=count, cluster_cut=False, rest_below=1e-3, rest_above=-1e-3,
-        samples_pruned=0, prune_bound=0.0, matvecs_pruned=0,
+        samples_pruned=0, prune_bound=0.0, matvecs_pruned=0, matrix_distance=3e-16, matrix_probes=16,
         planned_bytes=1 << 20, peak_bytes=50 << 20, second_matvecs=40,
         matvecs_single=0, matvecs_double=2 * count,
         orthogonality_defect=3e-15, symmetry_defect=2e-16, norm_estimate=0.3)
@@ -299,6 +299,7 @@ def _add_gap_operator(contents: Contents, group: str, unit_duals: Array, loss_ga
         f"{group}/co_spectrum": np.geomspace(1e-2, 1e-12, loss_gaps.size)})
     contents.set_attributes(
         path, which="all", requested=count, converged=count, reason="dense", matvecs=2 * count,
-        seconds=0.5, check_matvecs=0, upper=count, cluster_cut=False, rest_below=1e-3, rest_above=-1e-3, orthogonality_defect=2e-15,
+        seconds=0.5, check_matvecs=0, upper=count, cluster_cut=False, rest_below=1e-3, rest_above=-1e-3,
+        matrix_distance=3e-16, matrix_probes=16, orthogonality_defect=2e-15,
         symmetry_defect=1e-16, norm_estimate=float(values[-1]), alignment_commutator=0.4,
         alignment_diagonal=0.6)

@@ -96,6 +96,12 @@ def expected_entries(contents: Contents, deck: dict[str, Any]) -> dict[str, str]
              "pairs of the lower end were sought, and one more was found": ("smallest", "both")}
     entries = {}
     for path, units, condition in format_page():
+        if condition == "all pairs were asked for":
+            # Of operators made of dual weights, those that are small enough.
+            places = [key.removesuffix("@which") for key, ends in contents.items()
+                      if key.endswith("@which") and ends == "all" and key.startswith(path.split("/")[0] + "/")]
+            entries.update({place + path[path.index("@"):]: units for place in places})
+            continue
         if condition in rests:
             name = path.rpartition("@")[2]
             # An operator made of dual weights may be found whole, and then has no rest.

@@ -24,6 +24,7 @@ enum class Stream : std::uint32_t {
   trace_probe = 21,
   diagonal_probe = 22,
   singular_start = 23,
+  matrix_probe = 24,
 };
 
 /// Counter-based random numbers (Philox4x32-10, Salmon et al., SC 2011): a number is a function of seed,

@@ -6,7 +6,8 @@
 #include "dualscape/base/linear_operator.hpp"
 #include "dualscape/base/rounding.hpp"
 
-/// What certifies computed eigenpairs of a symmetric operator H, from products made anew. `norm` is an
+/// What certifies computed eigenpairs of a symmetric operator H, from products made anew, and from the matrix
+/// itself where there is one (complete.hpp). `norm` is an
 /// estimate of |H|_2, `rounding` the unit roundoff of the products; each bound includes 50 rounding |H|.
 namespace dualscape::spectrum {
 

@@ -10,6 +10,7 @@
 #include "dualscape/base/kinds.hpp"
 #include "dualscape/base/linear_operator.hpp"
 #include "dualscape/petsc/eigensolver.hpp"
+#include "dualscape/spectrum/complete.hpp"
 
 /// Eigenpairs with what certifies them: the spectrum stage of a run.
 namespace dualscape::spectrum {
@@ -54,10 +55,11 @@ struct Options {
   bool second_start = false;  ///< solve once more from other start vectors, and compare
   Index max_products = 0;     ///< before an iterative solve gives up; 0: max(5000, 100 count)
   double rounding = std::numeric_limits<double>::epsilon();  ///< unit roundoff of the products
-  /// Tried in this order (stand_in.hpp); the operator itself where none of them gets there.
+  /// Tried in this order by an iterative solve (stand_in.hpp); the operator itself where none of them gets
+  /// there.
   std::vector<StandIn> stand_ins;
   /// The pairs of the last stand-in are taken as they are, whatever their residuals: for a solve in a
-  /// precision that is certified in a higher one. With Which::all the dense matrix is that stand-in's.
+  /// precision that is certified in a higher one.
   bool take_last_stand_in = false;
   /// An iterative solve goes on from here.
   SolvePoint from;
@@ -81,11 +83,13 @@ struct Pruning {
 /// m eigenpairs. Bounds are explained in certificate.hpp.
 struct Spectrum : Products {
   Which which = Which::largest;
-  Index size = 0;                 ///< of the operator
-  Index requested = 0;            ///< pairs asked for, over both ends
-  Index upper = 0;                ///< the first `upper` pairs are of the upper end, the others of the lower
-  std::vector<double> values;     ///< Rayleigh quotients, descending
-  std::vector<double> residuals;  ///< |H v - theta v|, of a fresh product
+  Index size = 0;              ///< of the operator
+  Index requested = 0;         ///< pairs asked for, over both ends
+  Index upper = 0;             ///< the first `upper` pairs are of the upper end, the others of the lower
+  std::vector<double> values;  ///< Rayleigh quotients, descending; of all pairs, those of that matrix A
+  /// |H v - theta v|, of a fresh product. Of all pairs, a bound on it: |A v - theta v| of the dense matrix A
+  /// whose eigenvectors they are, and the bound of `matrix_distance` on |H - A|.
+  std::vector<double> residuals;
   std::vector<double> value_bounds;  ///< |lambda - theta|
   std::vector<double> angle_bounds;  ///< sine of the angle to the eigenvector
   std::vector<Index> clusters;       ///< of each pair, counted from 0
@@ -96,7 +100,8 @@ struct Spectrum : Products {
   Matrix<double> vectors;          ///< m x (local entries); the largest entry of each is positive
   Index second_matvecs = 0;        ///< of `matvecs`, products of the second start's solve
   std::optional<Pruning> pruning;  ///< where samples were left out of the solve
-  double seconds = 0.0;            ///< rank 0's wall time
+  std::optional<MatrixDistance> matrix_distance;  ///< of all pairs
+  double seconds = 0.0;                           ///< rank 0's wall time
   std::string reason;     ///< "converged", "dense", or why there are fewer pairs than asked or doubts
   bool doubtful = false;  ///< the operator is not symmetric to rounding, or a second start disagrees
   std::uint64_t planned_bytes = 0;    ///< of the fullest rank, where its memory was planned
