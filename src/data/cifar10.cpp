@@ -12,8 +12,8 @@ namespace {
 
 constexpr Index record = 1 + 3 * 32 * 32;
 constexpr int classes = 10;
-const std::array<std::string, 6> names = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin",
-                                          "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"};
+const std::array<std::string, 6> batch_names = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin",
+                                                "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"};
 
 /// Adds the records of one file, checked.
 void append_records(const std::filesystem::path& file, std::vector<std::uint8_t>& records,
@@ -49,11 +49,11 @@ std::unique_ptr<Reader> open_files(const std::filesystem::path& folder, std::spa
 }  // namespace
 
 std::span<const std::string> cifar10_file_names() {
-  return names;
+  return batch_names;
 }
 
 Readers open_cifar10(const std::filesystem::path& folder) {
-  const std::span all(names);
+  const std::span all(batch_names);
   return {open_files(folder, all.first(5)), open_files(folder, all.last(1)),
           fmt::format("binary files in {}", folder.string())};
 }

@@ -12,7 +12,7 @@ namespace {
 using enum Type;
 
 // clang-format off
-constexpr Entry table[] = {
+constexpr Entry study_table[] = {
     {"axes/", group, "", "", "what varied", "a study"},
     {"axes@mode", text, "", "", "grid: every combination of values is a point, the last axis varying fastest; zip: the first values together, the second, ...", "a study"},
     {"axes@repeats", integer, "", "1", "runs of each point, which differ in their seed", "a study"},
@@ -53,7 +53,7 @@ const Entry* derived(const Entry& base, std::string_view prefix, Type type, std:
 }  // namespace
 
 std::span<const Entry> study_entries() {
-  return table;
+  return study_table;
 }
 
 const Entry* find_collected(std::string_view path) {

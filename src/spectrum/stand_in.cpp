@@ -9,14 +9,10 @@
 #include "dualscape/base/error.hpp"
 #include "dualscape/base/memory.hpp"
 #include "dualscape/spectrum/refine.hpp"
+#include "probes.hpp"
 
 namespace dualscape::spectrum {
 namespace {
-
-void sum_over_ranks(const Comm& comm, std::span<double> values) {
-  MPI_Allreduce(MPI_IN_PLACE, values.data(), static_cast<int>(values.size()), MPI_DOUBLE, MPI_SUM,
-                comm.get());
-}
 
 /// A v = residual + theta v for each vector.
 Matrix<double> products_of(ConstMultiVector vectors, const Residuals& found, Matrix<double> residuals) {

@@ -16,7 +16,7 @@ namespace {
 
 namespace format = h5::format;
 
-const std::string group = "pass";
+const std::string pass_group = "pass";
 
 /// What is known of each finished direction, by the names of the datasets.
 template <class Found>
@@ -56,9 +56,9 @@ std::vector<double> own_part(const Comm& comm, const h5::InputFile* file, const 
                              const Lanes& lanes, Index values) {
   std::vector<double> all(static_cast<std::size_t>(lanes.samples() * values));
   on_root(comm, [&] {
-    const auto stored = file->read_doubles(group + name);
+    const auto stored = file->read_doubles(pass_group + name);
     if (stored.size() != all.size())
-      throw DataError("'" + file->path().string() + "': " + group + name + " is not of as many pairs");
+      throw DataError("'" + file->path().string() + "': " + pass_group + name + " is not of as many pairs");
     std::ranges::copy(stored, all.begin());
   });
   comm.broadcast(std::span(all));
@@ -72,18 +72,18 @@ void write_pass(const Comm& comm, const std::filesystem::path& path, const PassO
                 const duality::Pass& pass, const std::string& fingerprint) {
   h5::OutputFile file(comm, path, format::checkpoint_filetype);
   file.attribute("/", "fingerprint", fingerprint);
-  add_list(file, group + "/eigenvalues", of.eigenvalues);
-  for (const auto& [name, list] : lists_of(pass.done)) add_list(file, group + "/" + name, *list);
-  add_list(file, group + "/captured", duality::gather_pairs(comm, of.lanes, pass.done.captured));
-  add_list(file, group + "/curved", duality::gather_pairs(comm, of.lanes, pass.done.curved));
+  add_list(file, pass_group + "/eigenvalues", of.eigenvalues);
+  for (const auto& [name, list] : lists_of(pass.done)) add_list(file, pass_group + "/" + name, *list);
+  add_list(file, pass_group + "/captured", duality::gather_pairs(comm, of.lanes, pass.done.captured));
+  add_list(file, pass_group + "/curved", duality::gather_pairs(comm, of.lanes, pass.done.curved));
   if (pass.blocks > 0)
-    file.add(group + "/projections",
+    file.add(pass_group + "/projections",
              duality::gather_pairs(comm, of.lanes, own_projections(comm, of.lanes, pass), pass.width),
              {of.lanes.samples(), pass.width});
-  file.attribute(group, "layer", of.layer);
-  file.attribute(group, "lanes", Index{of.lanes.count()});
-  file.attribute(group, "blocks", pass.blocks);
-  file.attribute(group, "width", pass.width);
+  file.attribute(pass_group, "layer", of.layer);
+  file.attribute(pass_group, "lanes", Index{of.lanes.count()});
+  file.attribute(pass_group, "blocks", pass.blocks);
+  file.attribute(pass_group, "width", pass.width);
   file.commit(Durability::flushed, true);
 }
 
@@ -94,13 +94,13 @@ bool read_pass(const Comm& comm, const std::filesystem::path& path, const PassOf
   on_root(comm, [&] {
     opened.emplace(path);
     opened->expect_filetype(format::checkpoint_filetype, format::version[0]);
-    same = opened->attribute_text(group, "layer") == of.layer &&
-           opened->read_doubles(group + "/eigenvalues") == of.eigenvalues &&
-           opened->attribute_integer(group, "lanes") == of.lanes.count() &&
-           opened->shape(group + "/captured").front() == of.lanes.samples();
-    for (auto [name, list] : lists_of(stored.done)) *list = opened->read_doubles(group + "/" + name);
-    stored.blocks = opened->attribute_integer(group, "blocks");
-    stored.width = opened->attribute_integer(group, "width");
+    same = opened->attribute_text(pass_group, "layer") == of.layer &&
+           opened->read_doubles(pass_group + "/eigenvalues") == of.eigenvalues &&
+           opened->attribute_integer(pass_group, "lanes") == of.lanes.count() &&
+           opened->shape(pass_group + "/captured").front() == of.lanes.samples();
+    for (auto [name, list] : lists_of(stored.done)) *list = opened->read_doubles(pass_group + "/" + name);
+    stored.blocks = opened->attribute_integer(pass_group, "blocks");
+    stored.width = opened->attribute_integer(pass_group, "width");
   });
   if (!comm.broadcast_value(same)) return false;
   for (auto [name, list] : lists_of(stored.done)) comm.broadcast(*list);

@@ -20,7 +20,7 @@ using petsc::EigenState;
 using spectrum::SolvePoint;
 using spectrum::Stage;
 
-const std::string group = "eigensolve";
+const std::string solve_group = "eigensolve";
 
 /// The whole numbers of where a search stands, by the names of their attributes.
 template <class AnyStage, class State>
@@ -65,17 +65,19 @@ void read_numbers(const h5::InputFile& file, SolvePoint& point, std::array<std::
                   Index& upper) {
   EigenState& state = point.state;
   file.expect_filetype(format::checkpoint_filetype, format::version[0]);
-  found = {file.read_doubles(group + "/found_values"), file.read_doubles(group + "/found_residuals")};
-  state.restart.values = file.read_doubles(group + "/kept_values");
-  for (auto& [name, number] : numbers_of(point.stage, state)) *number = file.attribute_integer(group, name);
-  upper = file.attribute_integer(group, "found_upper");
-  state.phase = static_cast<EigenState::Phase>(file.attribute_integer(group, "phase"));
-  state.lower = file.attribute_integer(group, "lower") != 0;
-  state.norm_estimate = file.attribute_real(group, "norm_estimate");
-  state.restart.norm_estimate = file.attribute_real(group, "cycle_norm_estimate");
-  state.asymmetry = file.attribute_real(group, "asymmetry");
-  state.restart.asymmetry = file.attribute_real(group, "cycle_asymmetry");
-  state.reason = file.attribute_text(group, "reason");
+  found = {file.read_doubles(solve_group + "/found_values"),
+           file.read_doubles(solve_group + "/found_residuals")};
+  state.restart.values = file.read_doubles(solve_group + "/kept_values");
+  for (auto& [name, number] : numbers_of(point.stage, state))
+    *number = file.attribute_integer(solve_group, name);
+  upper = file.attribute_integer(solve_group, "found_upper");
+  state.phase = static_cast<EigenState::Phase>(file.attribute_integer(solve_group, "phase"));
+  state.lower = file.attribute_integer(solve_group, "lower") != 0;
+  state.norm_estimate = file.attribute_real(solve_group, "norm_estimate");
+  state.restart.norm_estimate = file.attribute_real(solve_group, "cycle_norm_estimate");
+  state.asymmetry = file.attribute_real(solve_group, "asymmetry");
+  state.restart.asymmetry = file.attribute_real(solve_group, "cycle_asymmetry");
+  state.reason = file.attribute_text(solve_group, "reason");
 }
 
 void share(const Comm& comm, SolvePoint& point, std::array<std::vector<double>, 2>& found, Index& upper) {
@@ -99,21 +101,22 @@ void write_solve(const Comm& comm, const std::filesystem::path& path, const Part
   h5::OutputFile file(comm, path, format::checkpoint_filetype);
   file.attribute("/", "fingerprint", fingerprint);
   const auto found = found_numbers(state);
-  file.add(group + "/found_values", found[0], {std::ssize(found[0])});
-  file.add(group + "/found_residuals", found[1], {std::ssize(found[1])});
-  file.add(group + "/kept_values", state.restart.values, {std::ssize(state.restart.values)});
+  file.add(solve_group + "/found_values", found[0], {std::ssize(found[0])});
+  file.add(solve_group + "/found_residuals", found[1], {std::ssize(found[1])});
+  file.add(solve_group + "/kept_values", state.restart.values, {std::ssize(state.restart.values)});
   auto vectors = vectors_of(state);
   const Index rows = std::ssize(vectors);
-  file.add_rows(group + "/vectors", rows, partition.size(), gathered(comm, partition, std::move(vectors)));
-  for (const auto& [name, number] : numbers_of(stage, state)) file.attribute(group, name, *number);
-  file.attribute(group, "found_upper", std::ssize(state.upper));
-  file.attribute(group, "phase", static_cast<Index>(state.phase));
-  file.attribute(group, "lower", state.lower);
-  file.attribute(group, "norm_estimate", state.norm_estimate);
-  file.attribute(group, "cycle_norm_estimate", state.restart.norm_estimate);
-  file.attribute(group, "asymmetry", state.asymmetry);
-  file.attribute(group, "cycle_asymmetry", state.restart.asymmetry);
-  file.attribute(group, "reason", state.reason);
+  file.add_rows(solve_group + "/vectors", rows, partition.size(),
+                gathered(comm, partition, std::move(vectors)));
+  for (const auto& [name, number] : numbers_of(stage, state)) file.attribute(solve_group, name, *number);
+  file.attribute(solve_group, "found_upper", std::ssize(state.upper));
+  file.attribute(solve_group, "phase", static_cast<Index>(state.phase));
+  file.attribute(solve_group, "lower", state.lower);
+  file.attribute(solve_group, "norm_estimate", state.norm_estimate);
+  file.attribute(solve_group, "cycle_norm_estimate", state.restart.norm_estimate);
+  file.attribute(solve_group, "asymmetry", state.asymmetry);
+  file.attribute(solve_group, "cycle_asymmetry", state.restart.asymmetry);
+  file.attribute(solve_group, "reason", state.reason);
   file.commit(Durability::flushed, true);
 }
 
@@ -127,12 +130,12 @@ StoredSolve read_solve(const Comm& comm, const std::filesystem::path& path, cons
     file.emplace(path);
     read_numbers(*file, stored.point, found, upper);
     const std::array<Index, 2> expected = {h5::any_size, partition.size()};
-    file->expect_shape(group + "/vectors", expected);
-    rows = file->shape(group + "/vectors")[0];
+    file->expect_shape(solve_group + "/vectors", expected);
+    rows = file->shape(solve_group + "/vectors")[0];
   });
   share(comm, stored.point, found, upper);
   rows = comm.broadcast_value(rows);
-  stored.vectors = scattered(comm, file ? &*file : nullptr, group + "/vectors", partition, rows);
+  stored.vectors = scattered(comm, file ? &*file : nullptr, solve_group + "/vectors", partition, rows);
   const Index pairs = std::ssize(found[0]);
   for (Index n = 0; n < pairs; ++n) {
     const auto at = static_cast<std::size_t>(n);

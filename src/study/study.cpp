@@ -71,16 +71,16 @@ void require_done(const Tally& tally, const PoolReport& report, const StudyFolde
 }
 
 /// Rank 0's preparations: what is to be done, in which order, and the folder locked for it.
-struct Start {
+struct Preparations {
   std::vector<Cost> costs;
   std::vector<Index> chosen;         ///< all runs meant, the longest first
   std::vector<Index> to_do;          ///< of these, the ones that are not done
   std::vector<std::string> damages;  ///< results that are not what was written
 };
 
-Start start(const Plan& plan, const StudyFolder& folder, const StudyOptions& options, data::Cache& cache,
-            std::optional<StudyLock>& lock) {
-  Start start;
+Preparations start(const Plan& plan, const StudyFolder& folder, const StudyOptions& options,
+                   data::Cache& cache, std::optional<StudyLock>& lock) {
+  Preparations start;
   const std::string resolved = deck::resolved_deck(plan.deck());
   // Parts of a study start at any time, beside each other or one after the other.
   const bool whole = options.choice.whole();
@@ -133,7 +133,7 @@ void run_study(const Comm& world, const Plan& plan, const StudyFolder& folder, c
                Log& log) {
   check_ranks(world, plan.study());
   data::Cache cache;
-  Start begun;
+  Preparations begun;
   std::optional<StudyLock> lock;
   on_root(world, [&] {
     begun = start(plan, folder, options, cache, lock);

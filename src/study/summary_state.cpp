@@ -13,7 +13,7 @@ namespace {
 
 namespace format = h5::format;
 
-std::string group_of(const std::string& block) {
+std::string summary_group(const std::string& block) {
   return "spectrum/" + block;
 }
 
@@ -101,7 +101,7 @@ spectrum::Singular read_ntk(const Comm& comm, const h5::InputFile* file, const s
 void write_summary(const Comm& comm, const std::filesystem::path& path, const std::string& block,
                    const std::vector<double>& eigenvalues, const CurvatureSummary& summary,
                    const std::string& fingerprint) {
-  const std::string group = group_of(block);
+  const std::string group = summary_group(block);
   h5::OutputFile file(comm, path, format::checkpoint_filetype);
   file.attribute("/", "fingerprint", fingerprint);
   add_list(file, group + "/eigenvalues", eigenvalues);
@@ -111,7 +111,7 @@ void write_summary(const Comm& comm, const std::filesystem::path& path, const st
 
 std::optional<CurvatureSummary> read_summary(const Comm& comm, const std::filesystem::path& path,
                                              const std::string& block, const spectrum::Spectrum& pairs) {
-  const std::string group = group_of(block);
+  const std::string group = summary_group(block);
   std::optional<h5::InputFile> opened;
   struct {
     bool same_pairs, density, trace, diagonal, ntk;

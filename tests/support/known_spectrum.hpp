@@ -90,4 +90,9 @@ inline std::vector<double> with_tail(std::vector<double> leading, Index size, do
   return leading;
 }
 
+/// Copies of 10, 5 and -4, and a tail: what a single Krylov space cannot see in full.
+inline std::vector<double> fourfold(Index size) {
+  return with_tail({10, 10, 10, 10, 5, 5, 5, 5, -4, -4, -4, -4, -3, -2, -1}, size, 1.0);
+}
+
 }  // namespace dualscape::testing

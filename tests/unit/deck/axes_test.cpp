@@ -6,15 +6,15 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-const std::string deck = "[training]\n[network]\nlayers = [{ units = 5 }, { units = 3 }]\n[study]\n";
+const std::string study_deck = "[training]\n[network]\nlayers = [{ units = 5 }, { units = 3 }]\n[study]\n";
 
 /// The axis is in line 5.
 std::vector<std::string> wrong(const std::string& axis) {
-  return messages(deck + "axes = [" + axis + "]\n");
+  return messages(study_deck + "axes = [" + axis + "]\n");
 }
 
 std::vector<AxisValue> values(const std::string& axis) {
-  return read_deck(deck + "axes = [" + axis + "]\n", "deck.toml").study->axes.at(0).values;
+  return read_deck(study_deck + "axes = [" + axis + "]\n", "deck.toml").study->axes.at(0).values;
 }
 
 using Values = std::vector<AxisValue>;
@@ -149,11 +149,11 @@ TEST(Study, ZipsAxesOfEqualLength) {
       "values = [0, 0.1] }";
   EXPECT_THAT(wrong(axes), IsEmpty());
   EXPECT_THAT(
-      messages(deck + "mode = 'zip'\naxes = [" + axes + "]\n"),
+      messages(study_deck + "mode = 'zip'\naxes = [" + axes + "]\n"),
       ElementsAre(
           "deck.toml:6: key 'study.axes[1]' has 2 values and the first axis 3: with mode = \"zip\" all "
           "have equally many"));
-  EXPECT_EQ(read_deck(deck + "mode = 'zip'\n", "deck.toml").study->mode, StudyMode::zip);
+  EXPECT_EQ(read_deck(study_deck + "mode = 'zip'\n", "deck.toml").study->mode, StudyMode::zip);
 }
 
 }  // namespace

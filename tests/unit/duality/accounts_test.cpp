@@ -11,9 +11,8 @@ namespace dualscape::duality {
 namespace {
 
 using testing::Basis;
+using testing::layer;
 using testing::Problem;
-
-constexpr Index layer = 1;
 
 Decomposition decomposed(const Comm& comm, const Problem& problem, std::span<const Pair> pairs,
                          const DecompositionOptions& options, Index m = 6) {

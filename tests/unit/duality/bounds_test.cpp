@@ -10,9 +10,8 @@ namespace dualscape::duality {
 namespace {
 
 using testing::Basis;
+using testing::layer;
 using testing::Problem;
-
-constexpr Index layer = 1;  // 4 x 5
 
 /// Directions turned into a vector outside them by an angle, with bounds that just hold.
 TEST(Bounds, HoldForDirectionsThatAreTurned) {

@@ -157,4 +157,7 @@ struct Basis {
   }
 };
 
+/// The layer that most tests look at: 4 x 5.
+constexpr Index layer = 1;
+
 }  // namespace dualscape::duality::testing

@@ -9,9 +9,8 @@ namespace dualscape::duality {
 namespace {
 
 using testing::Basis;
+using testing::layer;
 using testing::Problem;
-
-constexpr Index layer = 1;  // 4 x 5
 
 /// The decomposition at layer `at` of a ReLU network without bias, its second layer's weight times s and the
 /// third's divided by s: the same function of the inputs.

@@ -11,9 +11,9 @@ namespace dualscape::duality {
 namespace {
 
 using testing::Basis;
+using testing::layer;
 using testing::Problem;
 
-constexpr Index layer = 1;  // 4 x 5
 constexpr Index size = 20;
 
 /// v_n^T A v_n for the rows of a basis, on every rank.

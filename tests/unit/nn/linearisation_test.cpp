@@ -241,11 +241,11 @@ TEST(Linearisation, ARankWithoutSamplesIsFine) {
 TEST(Linearisation, AFailureOfOneRankIsEveryRanks) {
   const Comm comm(MPI_COMM_WORLD);
   const NetworkProblem problem(Activation::tanh, Loss::mse, true);
-  auto samples = problem.samples(comm);
+  auto broken = problem.samples(comm);
   if (comm.rank() == comm.size() - 1)
-    samples.inputs = [](Index, MatrixView<double>) { throw DataError("row 17 cannot be read"); };
+    broken.inputs = [](Index, MatrixView<double>) { throw DataError("row 17 cannot be read"); };
   const auto message = error_of<DataError>(
-      [&] { Linearisation<double>(comm, problem.network, problem.parameters, samples, {}); });
+      [&] { Linearisation<double>(comm, problem.network, problem.parameters, broken, {}); });
   EXPECT_THAT(message, HasSubstr("row 17 cannot be read"));
 }
 
@@ -294,10 +294,10 @@ TEST(Evaluate, HasTheSameBitsAtAnyNumberOfRanks) {
 TEST(Evaluate, AFailureOfOneRankIsEveryRanks) {
   const Comm comm(MPI_COMM_WORLD);
   const NetworkProblem problem(Activation::tanh, Loss::mse, true);
-  auto samples = problem.samples(comm);
+  auto broken = problem.samples(comm);
   if (comm.rank() == comm.size() - 1)
-    samples.inputs = [](Index, MatrixView<double>) { throw DataError("row 17 cannot be read"); };
-  const auto message = error_of<DataError>([&] { evaluate(comm, problem.model(), samples); });
+    broken.inputs = [](Index, MatrixView<double>) { throw DataError("row 17 cannot be read"); };
+  const auto message = error_of<DataError>([&] { evaluate(comm, problem.model(), broken); });
   EXPECT_THAT(message, HasSubstr("row 17 cannot be read"));
 }
 

@@ -76,7 +76,7 @@ TEST(Jacobian, ItsTransposeIsItsAdjoint) {
 }
 
 template <class Real>
-void expect_same_bits(Index count, int lanes) {
+void expect_same_jacobian(Index count, int lanes) {
   const Comm comm(MPI_COMM_WORLD);
   const Comm self(MPI_COMM_SELF);
   const NetworkProblem problem(Activation::gelu, Loss::softmax_mse, true, count);
@@ -95,10 +95,10 @@ void expect_same_bits(Index count, int lanes) {
 }
 
 TEST(Jacobian, ProductsHaveTheSameBitsAtAnyNumberOfRanksEvenIdleOnes) {
-  expect_same_bits<double>(23, 8);
-  expect_same_bits<float>(23, 8);
-  for (Index count : {1, 2, 3}) expect_same_bits<double>(count, 8);
-  expect_same_bits<double>(23, 1);
+  expect_same_jacobian<double>(23, 8);
+  expect_same_jacobian<float>(23, 8);
+  for (Index count : {1, 2, 3}) expect_same_jacobian<double>(count, 8);
+  expect_same_jacobian<double>(23, 1);
 }
 
 TEST(Jacobian, GaussNewtonIsItsComposition) {

@@ -14,7 +14,8 @@ namespace {
 using dualscape::testing::normal_matrix;
 using ::testing::ElementsAre;
 
-constexpr Curvature kinds[] = {Curvature::hessian, Curvature::gauss_newton, Curvature::empirical_fisher};
+constexpr Curvature bounded_kinds[] = {Curvature::hessian, Curvature::gauss_newton,
+                                       Curvature::empirical_fisher};
 
 /// A network of any shape with random weights and samples.
 struct Problem {
@@ -120,7 +121,7 @@ TEST(SampleBounds, HoldForEveryKindOfNetworkBlockAndLoss) {
           std::vector<std::vector<std::string>> blocks = {{"all"}, {"dense1"}, {"dense1", "dense2+bias"}};
           if (widths.size() > 3) blocks.push_back({"dense1+bias", "dense3"});
           for (const auto& names : blocks)
-            for (const Curvature kind : kinds) expect_bounds_hold(problem, names, kind, looseness);
+            for (const Curvature kind : bounded_kinds) expect_bounds_hold(problem, names, kind, looseness);
         }
   RecordProperty("largest_ratio", std::to_string(looseness.largest));
   RecordProperty("mean_ratio", std::to_string(looseness.sum / static_cast<double>(looseness.count)));
@@ -157,7 +158,7 @@ TEST(SampleBounds, HaveTheSameBitsAtAnyNumberOfRanks) {
   const Index samples = 29;
   const Problem problem({4, 5, 4, 3}, Activation::gelu, Loss::softmax_mse, true, 2.0, samples);
   const nn::BlockLayout block = select_block(problem.network, {"all"});
-  for (const Curvature kind : kinds) {
+  for (const Curvature kind : bounded_kinds) {
     EXPECT_EQ(sample_bounds(kind, problem.linearisation(comm, 0, samples, 8), block),
               sample_bounds(kind, problem.linearisation(self, 0, samples, 8), block));
     EXPECT_EQ(sample_bounds(kind, problem.linearisation<float>(comm, 0, samples, 8), block),

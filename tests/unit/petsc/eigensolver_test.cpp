@@ -8,6 +8,7 @@
 
 #include "dualscape/petsc/error.hpp"
 #include "dualscape/petsc/session.hpp"
+#include "option.hpp"
 #include "support/collective.hpp"
 #include "support/error_of.hpp"
 #include "support/known_spectrum.hpp"
@@ -16,23 +17,11 @@ namespace dualscape::petsc {
 namespace {
 
 using testing::error_of;
+using testing::fourfold;
 using ::testing::HasSubstr;
 using testing::KnownSpectrum;
+using testing::Option;
 using testing::with_tail;
-
-/// An option in PETSc's database for the length of a scope.
-class Option {
- public:
-  Option(const char* name, const char* value) : name_(name) {
-    check(PetscOptionsSetValue(nullptr, name, value), "PetscOptionsSetValue");
-  }
-  ~Option() { static_cast<void>(PetscOptionsClearValue(nullptr, name_)); }
-  Option(const Option&) = delete;
-  Option& operator=(const Option&) = delete;
-
- private:
-  const char* name_;
-};
 
 std::vector<double> descending(std::vector<double> values) {
   std::ranges::sort(values, std::greater<>());
@@ -51,11 +40,6 @@ void expect_ends(const Eigenpairs& pairs, const KnownSpectrum& op, Index upper, 
     EXPECT_NEAR(pairs.values[static_cast<std::size_t>(n)], truth[static_cast<std::size_t>(at)], error) << n;
   }
   EXPECT_EQ(op.products, pairs.solve_products + pairs.check_products);
-}
-
-/// Copies of 10, 5 and -4, and a tail: what a single Krylov space cannot see in full.
-std::vector<double> fourfold(Index size) {
-  return with_tail({10, 10, 10, 10, 5, 5, 5, 5, -4, -4, -4, -4, -3, -2, -1}, size, 1.0);
 }
 
 TEST(Eigensolver, FindsWellSeparatedPairsInFewProducts) {

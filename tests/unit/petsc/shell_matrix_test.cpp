@@ -17,15 +17,15 @@ using testing::error_of;
 using testing::KnownSpectrum;
 using testing::with_tail;
 
-constexpr Index size = 53;
+constexpr Index order = 53;
 
 /// Row i of the result is entry i + 1 of the argument times i + 1: not symmetric, and not square.
 class Shift : public LinearOperator {
  public:
   explicit Shift(const Comm& comm) : comm_(comm) {}
   const Comm& comm() const override { return comm_; }
-  Partition range() const override { return {size, comm_.size()}; }
-  Partition domain() const override { return {size + 1, comm_.size()}; }
+  Partition range() const override { return {order, comm_.size()}; }
+  Partition domain() const override { return {order + 1, comm_.size()}; }
   bool symmetric() const override { return false; }
 
   void apply(ConstMultiVector in, MultiVector out) const override {
@@ -80,9 +80,9 @@ MatHandle random_dense(const Comm& comm, Index rows, Index columns) {
 
 TEST(ShellMatrix, MultipliesTheColumnsOfADenseMatrixInOneBlock) {
   const Comm comm(MPI_COMM_WORLD);
-  const KnownSpectrum op(comm, with_tail({3, -2}, size, 1.0));
+  const KnownSpectrum op(comm, with_tail({3, -2}, order, 1.0));
   const ShellMatrix shell(op);
-  const MatHandle in = random_dense(comm, size, 5);
+  const MatHandle in = random_dense(comm, order, 5);
   const auto out = MatHandle::create("MatMatMult", [&](Mat* result) {
     return MatMatMult(shell.get(), in.get(), MAT_INITIAL_MATRIX, PETSC_DEFAULT, result);
   });
@@ -100,7 +100,7 @@ TEST(ShellMatrix, MultipliesTheColumnsOfADenseMatrixInOneBlock) {
 
 TEST(ShellMatrix, MultipliesABasisInOneBlock) {
   const Comm comm(MPI_COMM_WORLD);
-  const KnownSpectrum op(comm, with_tail({3, -2}, size, 1.0));
+  const KnownSpectrum op(comm, with_tail({3, -2}, order, 1.0));
   const ShellMatrix shell(op);
   const auto length = static_cast<PetscInt>(op.range().count(comm.rank()));
   const auto basis = [&] {
@@ -142,7 +142,7 @@ TEST(ShellMatrix, KnowsItsTransposeAndShape) {
   PetscBool symmetric = PETSC_FALSE;
   check(MatIsSymmetricKnown(shell.get(), &known, &symmetric), "MatIsSymmetricKnown");
   EXPECT_FALSE(known && symmetric);
-  const KnownSpectrum other(comm, with_tail({}, size, 1.0));
+  const KnownSpectrum other(comm, with_tail({}, order, 1.0));
   const ShellMatrix symmetric_shell(other);
   check(MatIsSymmetricKnown(symmetric_shell.get(), &known, &symmetric), "MatIsSymmetricKnown");
   EXPECT_TRUE(known && symmetric);
@@ -170,15 +170,15 @@ TEST(ShellMatrix, MultipliesItsTransposeAndItselfByRectangularBlocks) {
     for (Index j = 0; j < 4; ++j)
       for (Index i = 0; i < expected.cols(); ++i) EXPECT_EQ(y.block()(j, i), expected(j, i));
   };
-  expect_product(size + 1, false);
-  expect_product(size, true);
+  expect_product(order + 1, false);
+  expect_product(order, true);
 }
 
 TEST(ShellMatrix, TellsOfProductsThatAreNotFinite) {
   const Comm comm(MPI_COMM_WORLD);
-  KnownSpectrum op(comm, with_tail({3, -2}, size, 1.0));
+  KnownSpectrum op(comm, with_tail({3, -2}, order, 1.0));
   const ShellMatrix shell(op);
-  const MatHandle in = random_dense(comm, size, 5);
+  const MatHandle in = random_dense(comm, order, 5);
   const auto multiply = [&] {
     MatHandle::create("MatMatMult", [&](Mat* result) {
       return MatMatMult(shell.get(), in.get(), MAT_INITIAL_MATRIX, PETSC_DEFAULT, result);

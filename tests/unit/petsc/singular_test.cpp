@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "dualscape/petsc/error.hpp"
+#include "option.hpp"
 #include "support/error_of.hpp"
 #include "support/known_spectrum.hpp"
 
@@ -15,21 +16,8 @@ namespace {
 
 using testing::error_of;
 using testing::KnownSpectrum;
+using testing::Option;
 using testing::with_tail;
-
-/// Sets an option for the length of a scope.
-class Option {
- public:
-  Option(std::string name, const char* value) : name_(std::move(name)) {
-    check(PetscOptionsSetValue(nullptr, name_.c_str(), value), "PetscOptionsSetValue");
-  }
-  ~Option() { static_cast<void>(PetscOptionsClearValue(nullptr, name_.c_str())); }
-  Option(const Option&) = delete;
-  Option& operator=(const Option&) = delete;
-
- private:
-  std::string name_;
-};
 
 /// A symmetric operator's singular values are the sizes of its eigenvalues.
 std::vector<double> landscape() {

@@ -22,6 +22,7 @@ namespace dualscape::petsc {
 namespace {
 
 using testing::error_of;
+using testing::fourfold;
 using ::testing::HasSubstr;
 using testing::KnownSpectrum;
 using testing::with_tail;
@@ -34,11 +35,6 @@ std::vector<double> slow_decay(Index size) {
   for (int i = 0; i < 10; ++i) values.push_back(10 * std::pow(0.1, i / 9.0));
   for (int i = 0; i < 10; ++i) values.push_back(-4 * std::pow(0.1, i / 9.0));
   return with_tail(values, size, 0.9);
-}
-
-/// 10 and 5 four times, -4 four times, and a tail.
-std::vector<double> fourfold(Index size) {
-  return with_tail({10, 10, 10, 10, 5, 5, 5, 5, -4, -4, -4, -4, -3, -2, -1}, size, 1.0);
 }
 
 ThickRestartResult solve(const LinearOperator& op, const ThickRestartOptions& options,

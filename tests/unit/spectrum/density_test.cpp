@@ -10,6 +10,7 @@
 #include "dualscape/base/error.hpp"
 #include "dualscape/spectrum/spectrum.hpp"
 #include "layer_oracle.hpp"
+#include "order.hpp"
 #include "rough_pairs.hpp"
 #include "support/dense_operator.hpp"
 #include "support/error_of.hpp"
@@ -21,15 +22,14 @@ namespace {
 using testing::Coverage;
 using testing::error_of;
 using testing::KnownSpectrum;
+using testing::order;
 using testing::products_with_units;
 using testing::RoughPairs;
 using testing::sum_of;
 using testing::with_tail;
 
-constexpr Index size = 240;
-
-std::vector<double> landscape() {
-  return with_tail({10, 9, 5, 4, 3, 2, -3, -2, -1.5}, size, 1.0);
+std::vector<double> plain_landscape() {
+  return with_tail({10, 9, 5, 4, 3, 2, -3, -2, -1.5}, order, 1.0);
 }
 
 /// Integral of f times the density, by the rule that is exact for a grid even in asinh(lambda / s).
@@ -75,7 +75,7 @@ class Listening : public LinearOperator {
 
 TEST(Density, EachProbesQuadratureHasTheMomentsOfItsProbe) {
   const Comm comm(MPI_COMM_WORLD);
-  const KnownSpectrum known(comm, landscape());
+  const KnownSpectrum known(comm, plain_landscape());
   const Listening op(known);
   for (Index steps : {2, 12}) {
     op.probes = {};
@@ -120,7 +120,7 @@ void expect_density_of(const Density& density, double trace, double frobenius, d
 
 TEST(Density, IntegratesToTheKnownTraceAndNorm) {
   const Comm comm(MPI_COMM_WORLD);
-  const auto values = landscape();
+  const auto values = plain_landscape();
   const KnownSpectrum op(comm, values);
   for (double width : {0.05, 0.2}) {
     const auto density = estimate_density(op, {.probes = 30, .steps = 40, .width = width});
@@ -140,9 +140,9 @@ TEST(Density, IntegratesToTheTraceAndNormOfALayersHessian) {
 TEST(Density, CountsTheEigenvaluesWhereTheyAre) {
   // Half of the eigenvalues at 4, a quarter at 0, a quarter at -1: every probe sees three.
   const Comm comm(MPI_COMM_WORLD);
-  std::vector<double> values(size, 4.0);
-  std::fill_n(values.begin(), size / 4, 0.0);
-  std::fill_n(values.begin() + size / 4, size / 4, -1.0);
+  std::vector<double> values(order, 4.0);
+  std::fill_n(values.begin(), order / 4, 0.0);
+  std::fill_n(values.begin() + order / 4, order / 4, -1.0);
   const KnownSpectrum op(comm, values);
   Index heard = 0;
   const auto density =
@@ -167,9 +167,9 @@ TEST(Density, CountsTheEigenvaluesWhereTheyAre) {
 TEST(Density, HoldsTheTruthInItsErrorBars) {
   const Comm comm(MPI_COMM_WORLD);
   // One eigenvalue that a few probes are likely to miss; a landscape; and one less its rough pairs.
-  std::vector<double> single(size, 1e-3);
+  std::vector<double> single(order, 1e-3);
   single[0] = 10;
-  const auto whole = landscape();
+  const auto whole = plain_landscape();
   const KnownSpectrum lone(comm, single), op(comm, whole);
   const RoughPairs pairs(op, 9, 0.05);
   // Rough: residuals of some percent, which the sums have to take into account.
@@ -209,7 +209,7 @@ TEST(Density, OfALayersHessianLessRoughPairs) {
 
 TEST(Density, HoldsTheCurveInItsErrorBars) {
   const Comm comm(MPI_COMM_WORLD);
-  const auto values = landscape();
+  const auto values = plain_landscape();
   const KnownSpectrum op(comm, values);
   const RoughPairs pairs(op, 9, 1e-7);
   const double width = 0.1;
@@ -223,11 +223,11 @@ TEST(Density, HoldsTheCurveInItsErrorBars) {
         for (double value : values) {
           const double deviation = width * std::hypot(value, density.linear_scale);
           const double x = (density.grid[at] - value) / deviation;
-          truth += std::exp(-x * x / 2) / (deviation * std::sqrt(2 * std::numbers::pi)) / size;
+          truth += std::exp(-x * x / 2) / (deviation * std::sqrt(2 * std::numbers::pi)) / order;
         }
         ++points;
-        // A single eigenvalue's peak is worth 1/size.
-        held += std::abs(density.density[at] - truth) <= 3 * density.error[at] + 1e-6 / size ? 1 : 0;
+        // A single eigenvalue's peak is worth 1/order.
+        held += std::abs(density.density[at] - truth) <= 3 * density.error[at] + 1e-6 / order ? 1 : 0;
       }
     }
     return held / points;
@@ -238,7 +238,7 @@ TEST(Density, HoldsTheCurveInItsErrorBars) {
 
 TEST(Density, CountsKnownPairsExactlyAndTheRestOnItsOwn) {
   const Comm comm(MPI_COMM_WORLD);
-  const auto values = landscape();
+  const auto values = plain_landscape();
   const KnownSpectrum op(comm, values);
   const RoughPairs pairs(op, 9, 0.05);
   const Listening listening(op);
@@ -246,8 +246,8 @@ TEST(Density, CountsKnownPairsExactlyAndTheRestOnItsOwn) {
       estimate_density(listening, {.probes = 3, .steps = 400, .seed = 5, .known = pairs.known()});
   EXPECT_EQ(density.pairs, 9);
   // A Krylov space ends with the complement.
-  EXPECT_LE(density.quadratures.matvecs, 3 * (size - 9));
-  Matrix<double> vectors(9, size);
+  EXPECT_LE(density.quadratures.matvecs, 3 * (order - 9));
+  Matrix<double> vectors(9, order);
   gather_all(comm, op.range(), pairs.known().vectors, vectors.view());
   auto products = testing::product(op, listening.probes);
   for (Index p = 0; p < 3; ++p) {
@@ -255,19 +255,19 @@ TEST(Density, CountsKnownPairsExactlyAndTheRestOnItsOwn) {
     // The moments are those of the projected operator.
     auto left = products.view().rows_from(p, 1);
     for (Index n = 0; n < 9; ++n) axpy(-dot(vectors.row(n), left.row(0)), vectors.row(n), left.row(0));
-    Matrix<double> again(1, size);
+    Matrix<double> again(1, order);
     std::ranges::copy(left.row(0), again.data());
     again = testing::product(op, again);
-    const double share = (size - 9.0) / size;
+    const double share = (order - 9.0) / order;
     EXPECT_NEAR(moment(density, p, 0), share, 1e-13);
     EXPECT_NEAR(moment(density, p, 2), share * dot(left.row(0), left.row(0)), 1e-12);
     EXPECT_NEAR(moment(density, p, 3), share * dot(left.row(0), std::as_const(again).row(0)), 1e-12);
   }
   EXPECT_NEAR(integral(density, [](double) { return 1.0; }), 1, 1e-12);
-  EXPECT_NEAR(size * integral(density, [](double x) { return x; }), density.trace.value, 1e-10);
+  EXPECT_NEAR(order * integral(density, [](double x) { return x; }), density.trace.value, 1e-10);
 
   // All pairs: nothing is left to chance, nor to be multiplied.
-  const RoughPairs all(op, size, 0.05);
+  const RoughPairs all(op, order, 0.05);
   const auto complete = estimate_density(op, {.probes = 3, .steps = 10, .known = all.known()});
   EXPECT_EQ(complete.quadratures.matvecs, 0);
   EXPECT_EQ(op.products, 0);
@@ -281,7 +281,7 @@ TEST(Density, CountsKnownPairsExactlyAndTheRestOnItsOwn) {
 
 TEST(Density, GoesOnFromProbesThatWereMade) {
   const Comm comm(MPI_COMM_WORLD);
-  const KnownSpectrum op(comm, landscape());
+  const KnownSpectrum op(comm, plain_landscape());
   const RoughPairs pairs(op, 3, 1e-3);
   DensityOptions options{.probes = 5, .steps = 20, .seed = 2, .known = pairs.known()};
   options.together = 2;
@@ -330,7 +330,7 @@ TEST(Density, IsTheSameAtAnyNumberOfRanks) {
 
 TEST(Density, OfNothingAndOfASingleNumber) {
   const Comm comm(MPI_COMM_WORLD);
-  const auto zero = estimate_density(KnownSpectrum(comm, std::vector<double>(size)), {.probes = 2});
+  const auto zero = estimate_density(KnownSpectrum(comm, std::vector<double>(order)), {.probes = 2});
   EXPECT_EQ(zero.trace.value, 0);
   EXPECT_NEAR(integral(zero, [](double) { return 1.0; }), 1, 1e-12);
   const auto one = estimate_density(KnownSpectrum(comm, {-3.0}), {.probes = 2});
@@ -342,7 +342,7 @@ TEST(Density, OfNothingAndOfASingleNumber) {
 
 TEST(Density, RefusesProductsThatAreNotFinite) {
   const Comm comm(MPI_COMM_WORLD);
-  KnownSpectrum op(comm, landscape());
+  KnownSpectrum op(comm, plain_landscape());
   op.after_product = [&](MultiVector out) {
     if (comm.is_root()) out(0, 0) = std::numeric_limits<double>::infinity();
   };

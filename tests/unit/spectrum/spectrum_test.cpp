@@ -10,6 +10,7 @@
 #include "dualscape/base/error.hpp"
 #include "dualscape/petsc/session.hpp"
 #include "dualscape/spectrum/complete.hpp"
+#include "order.hpp"
 #include "support/collective.hpp"
 #include "support/error_of.hpp"
 #include "support/known_spectrum.hpp"
@@ -22,13 +23,12 @@ using testing::error_of;
 using testing::expect_values_within_bounds;
 using ::testing::HasSubstr;
 using testing::KnownSpectrum;
+using testing::order;
 using testing::with_tail;
-
-constexpr Index size = 240;
 
 /// Outliers, a cluster, and a negative tail, all distinct: {10, 9, 5, 5 - 1e-8, 4, 3, 2.., .., -2, -3}.
 std::vector<double> landscape() {
-  return with_tail({10, 9, 5, 5 - 1e-8, 4, 3, 2, -3, -2, -1.5}, size, 1.0);
+  return with_tail({10, 9, 5, 5 - 1e-8, 4, 3, 2, -3, -2, -1.5}, order, 1.0);
 }
 
 /// Values are within their bounds and in order, vectors orthonormal, the operator symmetric.
@@ -153,8 +153,8 @@ TEST(Spectrum, EndsOfTheCompleteSpectrumAreTheSame) {
   const auto all = compute(op, {.which = Which::all});
   EXPECT_TRUE(all.complete() && all.as_asked());
   EXPECT_EQ(all.reason, "dense");
-  EXPECT_EQ(all.matvecs, size + 16);
-  EXPECT_EQ(all.upper, size);
+  EXPECT_EQ(all.matvecs, order + 16);
+  EXPECT_EQ(all.upper, order);
   expect_bounds_hold(all, op.eigenvalues());
 
   const auto largest = compute(op, {.which = Which::largest, .count = 7});

@@ -13,6 +13,7 @@
 #include "bounds.hpp"
 #include "dualscape/base/error.hpp"
 #include "dualscape/spectrum/spectrum.hpp"
+#include "order.hpp"
 #include "support/collective.hpp"
 #include "support/dense_operator.hpp"
 #include "support/known_spectrum.hpp"
@@ -22,13 +23,12 @@ namespace {
 
 using testing::expect_values_within_bounds;
 using testing::KnownSpectrum;
+using testing::order;
 using testing::product;
 using testing::with_tail;
 
-constexpr Index size = 240;
-
-/// A less `size` u u^T for each of three random unit vectors u: at most 3 `size` from A in norm. Counts its
-/// products.
+/// A less `strength` u u^T for each of three random unit vectors u: at most 3 `strength` from A in norm.
+/// Counts its products.
 class Perturbed final : public LinearOperator {
  public:
   Perturbed(const KnownSpectrum& whole, double strength)
@@ -38,7 +38,7 @@ class Perturbed final : public LinearOperator {
     for (Index j = 0; j < 3; ++j) {
       const Random random(5, Stream::probe, static_cast<std::uint32_t>(j));
       double square = 0;
-      for (Index i = 0; i < size; ++i) {
+      for (Index i = 0; i < order; ++i) {
         const double x = random.normal(static_cast<std::uint64_t>(i));
         square += x * x;
         if (i >= first && i < first + vectors_.cols()) vectors_(j, i - first) = x;
@@ -73,14 +73,14 @@ class Perturbed final : public LinearOperator {
 /// Diagonal, from 0 to 20: nothing that it tells is of use.
 class Unrelated final : public LinearOperator {
  public:
-  explicit Unrelated(const Comm& comm) : comm_(comm), partition_(size, comm.size()) {}
+  explicit Unrelated(const Comm& comm) : comm_(comm), partition_(order, comm.size()) {}
   const Comm& comm() const override { return comm_; }
   Partition range() const override { return partition_; }
   void apply(ConstMultiVector in, MultiVector out) const override {
     const Index first = partition_.begin(comm_.rank());
     for (Index j = 0; j < in.rows; ++j)
       for (Index i = 0; i < in.cols; ++i)
-        out(j, i) = 20.0 * static_cast<double>(first + i) / static_cast<double>(size) * in(j, i);
+        out(j, i) = 20.0 * static_cast<double>(first + i) / static_cast<double>(order) * in(j, i);
   }
 
  private:
@@ -88,13 +88,13 @@ class Unrelated final : public LinearOperator {
   Partition partition_;
 };
 
-std::vector<double> landscape() {
-  return with_tail({10, 9, 7, 6, 5, 4, 3, -3, -2, -1.5}, size, 0.5);
+std::vector<double> tall_landscape() {
+  return with_tail({10, 9, 7, 6, 5, 4, 3, -3, -2, -1.5}, order, 0.5);
 }
 
 TEST(Corrected, AgreesWithTheOperatorOnTheVectors) {
   const Comm comm(MPI_COMM_WORLD);
-  const KnownSpectrum op(comm, landscape());
+  const KnownSpectrum op(comm, tall_landscape());
   const Perturbed cheap(op, 0.3);
   Matrix<double> v(2, op.range().count(comm.rank()));
   for (Index j = 0; j < 2; ++j) std::ranges::copy(op.eigenvector(3 * j), v.row(j).begin());
@@ -102,26 +102,26 @@ TEST(Corrected, AgreesWithTheOperatorOnTheVectors) {
   op.apply(v.view(), av.view());
   const Corrected corrected(cheap, v, av);
 
-  Matrix<double> units(size, size);
-  for (Index i = 0; i < size; ++i) units(i, i) = 1;
+  Matrix<double> units(order, order);
+  for (Index i = 0; i < order; ++i) units(i, i) = 1;
   const Matrix<double> a = product(op, units);
   const Matrix<double> b = product(cheap, units);
   const Matrix<double> both = product(corrected, units);
-  Matrix<double> whole(2, size);
+  Matrix<double> whole(2, order);
   gather_all(comm, op.range(), v.view(), whole.view());
   // 1 - P, E = A - B, and A - (1 - P) E (1 - P) in full.
   Matrix<double> off = units;
   gemm<double>(Op::transpose, Op::none, -1.0, whole.view(), whole.view(), 1.0, off.view());
   Matrix<double> e = a;
   for (std::size_t i = 0; i < e.entries().size(); ++i) e.entries()[i] -= b.entries()[i];
-  Matrix<double> half(size, size);
+  Matrix<double> half(order, order);
   Matrix<double> expected = a;
   gemm<double>(Op::none, Op::none, 1.0, off.view(), e.view(), 0.0, half.view());
   gemm<double>(Op::none, Op::none, -1.0, half.view(), off.view(), 1.0, expected.view());
   double difference = 0;
   double correction = 0;
-  for (Index i = 0; i < size; ++i)
-    for (Index j = 0; j < size; ++j) {
+  for (Index i = 0; i < order; ++i)
+    for (Index j = 0; j < order; ++j) {
       difference = std::max(difference, std::abs(both(i, j) - expected(i, j)));
       correction = std::max(correction, std::abs(both(i, j) - b(i, j)));
     }
@@ -132,7 +132,7 @@ TEST(Corrected, AgreesWithTheOperatorOnTheVectors) {
 TEST(StandIn, LeavesFewProductsToTheOperator) {
   const Comm comm(MPI_COMM_WORLD);
   for (const Which which : {Which::largest, Which::smallest, Which::both}) {
-    const KnownSpectrum op(comm, landscape());
+    const KnownSpectrum op(comm, tall_landscape());
     // Off by 3e-4 of |A|, two rounds of products with the vectors or more.
     const Perturbed cheap(op, 1e-3);
     const auto spectrum =
@@ -153,7 +153,7 @@ TEST(StandIn, LeavesFewProductsToTheOperator) {
 
 TEST(StandIn, ThatIsGoodEnoughTakesTheCertificateAlone) {
   const Comm comm(MPI_COMM_WORLD);
-  const KnownSpectrum op(comm, with_tail({10, 9, 7, 7, 5, 4}, size, 0.5));
+  const KnownSpectrum op(comm, with_tail({10, 9, 7, 7, 5, 4}, order, 0.5));
   const Perturbed cheap(op, 1e-6);
   const auto spectrum =
       compute(op, {.count = 4,
@@ -174,8 +174,8 @@ std::function<void(MultiVector)> skewed(const Comm& comm, double by) {
 TEST(StandIn, IsDoubtedWhereEitherOperatorIsNotSymmetric) {
   const Comm comm(MPI_COMM_WORLD);
   for (const bool stand_in : {false, true}) {
-    KnownSpectrum op(comm, landscape());
-    KnownSpectrum cheap(comm, landscape());
+    KnownSpectrum op(comm, tall_landscape());
+    KnownSpectrum cheap(comm, tall_landscape());
     (stand_in ? cheap : op).after_product = skewed(comm, 1e-8);
     const auto spectrum =
         compute(op, {.count = 4, .tolerance = 1e-5, .stand_ins = {{.op = &cheap, .of_fewer_samples = true}}});
@@ -192,7 +192,7 @@ TEST(StandIn, IsDoubtedWhereEitherOperatorIsNotSymmetric) {
 
 TEST(StandIn, ThatDoesNotGetBetterIsLeftForTheOperator) {
   const Comm comm(MPI_COMM_WORLD);
-  const KnownSpectrum op(comm, landscape());
+  const KnownSpectrum op(comm, tall_landscape());
   const Unrelated cheap(comm);
   const auto spectrum =
       compute(op, {.count = 2,
@@ -218,7 +218,7 @@ constexpr double single = std::numeric_limits<float>::epsilon();
 TEST(LowerPrecision, IsCertifiedInTheHigherOneAndRefinedWhereThatIsAsked) {
   const Comm comm(MPI_COMM_WORLD);
   // Two ends of four that stand out, guards included.
-  const auto ends = with_tail({10, 9, 8, 7, -6, -5, -4, -3}, size, 0.05);
+  const auto ends = with_tail({10, 9, 8, 7, -6, -5, -4, -3}, order, 0.05);
   for (const bool as_they_are : {false, true}) {
     KnownSpectrum rough(comm, ends);
     round_to_single(rough);
@@ -247,7 +247,7 @@ TEST(LowerPrecision, IsLeftForTheHigherOneWhereRefinementDoesNotGetThere) {
   const Comm comm(MPI_COMM_WORLD);
   // Each pair's correction would have to know the values close to it, which are not small beside it.
   std::vector<double> close;
-  for (int i = 0; i < size; ++i) close.push_back(1.0 - 0.002 * i);
+  for (int i = 0; i < order; ++i) close.push_back(1.0 - 0.002 * i);
   KnownSpectrum rough(comm, close);
   round_to_single(rough);
   const KnownSpectrum exact(comm, close);
@@ -264,7 +264,7 @@ TEST(LowerPrecision, IsLeftForTheHigherOneWhereRefinementDoesNotGetThere) {
 /// A stand-in of fewer samples in single precision, then one of all in single, then the operator.
 TEST(LowerPrecision, OfFewerSamplesIsMendedDownToADoubleTolerance) {
   const Comm comm(MPI_COMM_WORLD);
-  const auto outliers = with_tail({10, 9, 8, 7}, size, 0.05);
+  const auto outliers = with_tail({10, 9, 8, 7}, order, 0.05);
   const KnownSpectrum op(comm, outliers);
   Perturbed fewer(op, 1e-3);
   fewer.round_to_single();
@@ -288,7 +288,7 @@ TEST(LowerPrecision, OfFewerSamplesIsMendedDownToADoubleTolerance) {
 
 TEST(StandIn, IsGoneOnWithWhereverItWasStopped) {
   const Comm comm(MPI_COMM_WORLD);
-  const auto ends = with_tail({10, 9, 8, 7, -6, -5, -4, -3}, size, 0.05);
+  const auto ends = with_tail({10, 9, 8, 7, -6, -5, -4, -3}, order, 0.05);
   const auto options_with = [&](const KnownSpectrum& rough) {
     return Options{.which = Which::both,
                    .count = 3,

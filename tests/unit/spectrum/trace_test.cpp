@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "layer_oracle.hpp"
+#include "order.hpp"
 #include "rough_pairs.hpp"
 #include "support/dense_operator.hpp"
 #include "support/known_spectrum.hpp"
@@ -14,12 +15,11 @@ namespace {
 
 using testing::Coverage;
 using testing::KnownSpectrum;
+using testing::order;
 using testing::products_with_units;
 using testing::RoughPairs;
 using testing::sum_of;
 using testing::with_tail;
-
-constexpr Index size = 240;
 
 double norm_of(const std::vector<double>& values) {
   return norm(values);
@@ -28,7 +28,7 @@ double norm_of(const std::vector<double>& values) {
 TEST(Trace, IsExactForALowRank) {
   const Comm comm(MPI_COMM_WORLD);
   std::vector<double> values = {7, -3, 2, 1e-3};
-  values.resize(size);
+  values.resize(order);
   const KnownSpectrum op(comm, values);
   for (Index products : {12, 30}) {
     const auto found = estimate_trace(op, {.products = products, .seed = 4});
@@ -44,7 +44,7 @@ TEST(Trace, IsExactForALowRank) {
 
 TEST(Trace, IsWithinItsErrorBarsAndBetterThanPlainProbes) {
   const Comm comm(MPI_COMM_WORLD);
-  const auto values = with_tail({50, 40, 30, 20, -25, 10}, size, 1.0);
+  const auto values = with_tail({50, 40, 30, 20, -25, 10}, order, 1.0);
   const KnownSpectrum op(comm, values);
   for (std::uint64_t seed : {1, 2, 3}) {
     const auto found = estimate_trace(op, {.products = 60, .seed = seed});
@@ -78,7 +78,7 @@ TEST(Trace, CountsKnownPairsApart) {
   const Comm comm(MPI_COMM_WORLD);
   // Exact where the pairs and a third of the products hold the rank, however rough the pairs are.
   std::vector<double> few = {7, -3, 2, 1, -0.5, 0.1};
-  few.resize(size);
+  few.resize(order);
   const KnownSpectrum low(comm, few);
   const RoughPairs three(low, 3, 0.05);
   const auto exact = estimate_trace(low, {.products = 27, .known = three.known()});
@@ -88,7 +88,7 @@ TEST(Trace, CountsKnownPairsApart) {
   EXPECT_NEAR(exact.frobenius.value, norm_of(few), 1e-12);
   EXPECT_LT(exact.frobenius.error, 1e-12);
   // All pairs: no product is needed.
-  const RoughPairs all(low, size, 0.05);
+  const RoughPairs all(low, order, 0.05);
   const auto complete = estimate_trace(low, {.products = 6, .known = all.known()});
   EXPECT_EQ(complete.matvecs, 0);
   EXPECT_EQ(low.products, 0);
@@ -98,7 +98,7 @@ TEST(Trace, CountsKnownPairsApart) {
 
 TEST(Trace, HoldsTheTruthInItsErrorBars) {
   const Comm comm(MPI_COMM_WORLD);
-  const auto values = with_tail({50, 40, 30, 20, -25, 10}, size, 1.0);
+  const auto values = with_tail({50, 40, 30, 20, -25, 10}, order, 1.0);
   const KnownSpectrum op(comm, values);
   const RoughPairs pairs(op, 6, 0.01);
   double without = 0;
@@ -118,7 +118,7 @@ TEST(Trace, HoldsTheTruthInItsErrorBars) {
 TEST(Trace, IsTheSameAtAnyNumberOfRanks) {
   const Comm comm(MPI_COMM_WORLD);
   const Comm self(MPI_COMM_SELF);
-  const auto values = with_tail({50, -40, 30}, size, 1.0);
+  const auto values = with_tail({50, -40, 30}, order, 1.0);
   for (Index products : {6, 45, 240}) {
     const auto here = estimate_trace(KnownSpectrum(comm, values), {.products = products, .seed = 2});
     const auto there = estimate_trace(KnownSpectrum(self, values), {.products = products, .seed = 2});
@@ -131,13 +131,13 @@ TEST(Trace, IsTheSameAtAnyNumberOfRanks) {
 
 TEST(Diagonal, IsExactByUnitVectors) {
   const Comm comm(MPI_COMM_WORLD);
-  const KnownSpectrum op(comm, with_tail({5, -4}, size, 1.0));
+  const KnownSpectrum op(comm, with_tail({5, -4}, order, 1.0));
   const auto dense = products_with_units(op, 64);
   op.products = 0;
-  const auto diagonal = estimate_diagonal(op, {.products = size});
+  const auto diagonal = estimate_diagonal(op, {.products = order});
   EXPECT_TRUE(diagonal.exact);
-  EXPECT_EQ(op.products, size);
-  EXPECT_EQ(diagonal.matvecs, size);
+  EXPECT_EQ(op.products, order);
+  EXPECT_EQ(diagonal.matvecs, order);
   const Index begin = op.range().begin(comm.rank());
   for (std::size_t i = 0; i < diagonal.values.size(); ++i) {
     const Index at = begin + static_cast<Index>(i);
@@ -149,11 +149,11 @@ TEST(Diagonal, IsExactByUnitVectors) {
 TEST(Diagonal, IsWithinItsErrorBarsOtherwise) {
   const Comm comm(MPI_COMM_WORLD);
   const Comm self(MPI_COMM_SELF);
-  const KnownSpectrum op(comm, with_tail({5, -4}, size, 1.0));
+  const KnownSpectrum op(comm, with_tail({5, -4}, order, 1.0));
   const auto dense = products_with_units(op, 64);
   const auto diagonal = estimate_diagonal(op, {.products = 100, .seed = 5});
   const auto alone =
-      estimate_diagonal(KnownSpectrum(self, with_tail({5, -4}, size, 1.0)), {.products = 100, .seed = 5});
+      estimate_diagonal(KnownSpectrum(self, with_tail({5, -4}, order, 1.0)), {.products = 100, .seed = 5});
   EXPECT_FALSE(diagonal.exact);
   EXPECT_EQ(diagonal.matvecs, 100);
   const Index begin = op.range().begin(comm.rank());
@@ -161,7 +161,7 @@ TEST(Diagonal, IsWithinItsErrorBarsOtherwise) {
   for (std::size_t i = 0; i < diagonal.values.size(); ++i) {
     const Index at = begin + static_cast<Index>(i);
     double off = 0;
-    for (Index j = 0; j < size; ++j) off += j == at ? 0 : dense(at, j) * dense(at, j);
+    for (Index j = 0; j < order; ++j) off += j == at ? 0 : dense(at, j) * dense(at, j);
     const double expected = std::sqrt(off / 100);
     // A standard deviation from 100 samples is good to 7 %.
     EXPECT_GT(diagonal.errors[i], 0.7 * expected);
@@ -171,7 +171,7 @@ TEST(Diagonal, IsWithinItsErrorBarsOtherwise) {
     EXPECT_NEAR(diagonal.errors[i], alone.errors[static_cast<std::size_t>(at)], 1e-13);
   }
   // 95 % of them in the mean, give or take 3 % over 240 entries that hardly depend on each other.
-  const auto share = static_cast<double>(comm.sum(within)) / static_cast<double>(size);
+  const auto share = static_cast<double>(comm.sum(within)) / static_cast<double>(order);
   EXPECT_GT(share, 0.85);
   EXPECT_LT(share, 0.999);
 }
