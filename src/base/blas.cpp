@@ -3,6 +3,7 @@
 #include <cblas.h>
 
 #include <algorithm>
+#include <memory>
 #include <stdexcept>
 #include <vector>
 
@@ -30,41 +31,79 @@ blasint blas_int(Index n) {
 
 double multiply_adds = 0;
 
-/// A result with at most this many columns is narrow: a large product packs its left factor for few columns'
-/// use.
-constexpr Index narrow = 64;
-/// Multiplications up to which OpenBLAS takes its kernels for small matrices, which pack nothing.
+/// Multiplications up to which OpenBLAS takes its kernels for small matrices, which pack nothing: up to a
+/// fifth faster than those that do, and up to twice where rows or columns are few. Larger products get there
+/// in pieces. All limits here were measured with OpenBLAS 0.3.21 (SkylakeX) on 1 to 784 inputs and outputs
+/// and 8 to 1024 samples, in both precisions.
 constexpr Index small_product = 1'000'000;
-/// Rows or columns of a result that are few: less than a vector or two.
+/// With a transposed right factor they compute dot products, and take at most so many entries of a result,
+constexpr Index most_dots = 1200;
+/// ... and not less than so many inner ones.
+constexpr Index shortest_dot = 32;
+/// Rows or columns that are few: less than a vector or two.
 constexpr Index few = 16;
-/// The small kernels are slow with a transposed right factor that has few inner entries, and refuse one for a
-/// result of few columns: then a turned copy of it pays, and up to this many entries.
-constexpr Index small_factor = 4096;
 
-/// Rows of a product to be computed at once. A narrow result in pieces that the small kernels take comes at
-/// the rate of a square product instead of 0.5 to 0.7 of it (784-30-30-10, double and single). The pieces
-/// depend on the shape alone.
-template <class Real>
-Index rows_at_once(const MatrixView<Real>& c, Index inner) {
-  constexpr Index fewest = 16, most = 512;
-  if (c.cols > narrow || inner == 0) return c.rows;
-  const Index height = small_product / (c.cols * inner) / fewest * fewest;
-  return height >= fewest ? std::min({height, most, c.rows}) : c.rows;
+/// How a product is computed. Depends on its shape alone, so that its bits do.
+struct Plan {
+  Index rows;           ///< of the result at once
+  Index inner;          ///< entries added at once
+  bool turned = false;  ///< with a turned copy of the right factor
+};
+
+/// Rows of a result that a small kernel takes at once, all of them where those would be too few.
+Index rows_at_once(Index rows, Index cols, Index inner, Index fewest) {
+  constexpr Index most = 512;
+  if (rows * cols * inner <= small_product) return rows;
+  const Index height = small_product / (cols * inner) / few * few;
+  return height >= fewest ? std::min({height, most, rows}) : rows;
 }
 
-/// Inner entries of a product to be added at once: few rows of a result (the gradient of a top layer's
-/// weights) gain by a half from the small kernels, which do not pack the right factor for them.
+/// a b^T: by dot products where the small kernels take it so, else, where that pays, with a copy of b.
 template <class Real>
-Index inner_at_once(Op op_a, Op op_b, const MatrixView<Real>& c, Index inner) {
-  constexpr Index depth = 32;
-  const bool gains = op_a == Op::transpose && op_b == Op::none && c.rows <= few && c.cols > narrow &&
-                     c.rows * c.cols * inner > small_product && c.rows * c.cols * depth <= small_product;
-  return gains ? depth : inner;
+Plan plan_transposed_right(Index rows, Index cols, Index inner) {
+  const Index product = rows * cols * inner;
+  const Plan whole = {.rows = rows, .inner = inner};
+  if (inner >= shortest_dot && rows * cols <= most_dots && product <= small_product) return whole;
+  const auto by_dots = [&](Index step) -> Plan {
+    const Index height = std::min(most_dots / cols, small_product / (cols * inner)) / step * step;
+    return {.rows = height > 0 && inner >= shortest_dot ? std::min(height, rows) : rows, .inner = inner};
+  };
+  // Vectors lie along a long dot product, but along the columns of a result with a turned right factor: those
+  // of one column hardly fill one.
+  constexpr Index vector = 64 / sizeof(Real), long_dot = 64;
+  if (cols <= vector && inner >= long_dot) return by_dots(8);
+  // Copying an entry takes as long as what it saves in some fifty rows' multiplications with it.
+  const bool pays = rows >= few && 64 * rows >= cols * inner && 4 * cols >= vector;
+  if (pays) return {.rows = rows_at_once(rows, cols, inner, few), .inner = inner, .turned = true};
+  return product > small_product ? by_dots(few) : whole;
+}
+
+/// a^T b: in pieces of rows where those are no few, else of inner entries.
+template <class Real>
+Plan plan_transposed_left(Index rows, Index cols, Index inner) {
+  const Plan whole = {.rows = rows, .inner = inner};
+  // The rows of b would meet in the same few places of the cache.
+  constexpr Index page = 4096 / sizeof(Real);
+  if (rows * cols * inner <= small_product || cols % page == 0) return whole;
+  constexpr Index fewest = 2 * few, most_inner = 48, step = 8;
+  const Index height = rows_at_once(rows, cols, inner, fewest);
+  if (height < rows) return {.rows = height, .inner = inner};
+  const Index depth = std::min(most_inner, small_product / (rows * cols) / step * step);
+  return depth >= 2 * few ? Plan{.rows = rows, .inner = depth} : whole;
 }
 
 template <class Real>
-std::vector<Real> transposed(ConstMatrixView<Real> b) {
-  std::vector<Real> result(static_cast<std::size_t>(b.rows * b.cols));
+Plan plan(Op op_a, Op op_b, Index rows, Index cols, Index inner) {
+  const Plan whole = {.rows = rows, .inner = inner};
+  if (inner == 0 || (op_a == Op::transpose && op_b == Op::transpose)) return whole;
+  if (op_b == Op::transpose) return plan_transposed_right<Real>(rows, cols, inner);
+  if (op_a == Op::transpose) return plan_transposed_left<Real>(rows, cols, inner);
+  return {.rows = rows_at_once(rows, cols, inner, few), .inner = inner};
+}
+
+template <class Real>
+std::unique_ptr<Real[]> turned(ConstMatrixView<Real> b) {
+  auto result = std::make_unique_for_overwrite<Real[]>(static_cast<std::size_t>(b.rows * b.cols));
   for (Index j = 0; j < b.cols; ++j)
     for (Index i = 0; i < b.rows; ++i) result[static_cast<std::size_t>(j * b.rows + i)] = b(i, j);
   return result;
@@ -84,23 +123,6 @@ void call_blas(Op op_a, Op op_b, Real alpha, ConstMatrixView<Real> a, ConstMatri
     call(&cblas_sgemm);
 }
 
-template <class Real>
-void gemm_by_rows(Op op_a, Op op_b, Real alpha, ConstMatrixView<Real> a, ConstMatrixView<Real> b, Real beta,
-                  MatrixView<Real> c) {
-  std::vector<Real> turned;
-  if (op_b == Op::transpose && (b.rows <= few || b.rows * b.cols <= small_factor)) {
-    turned = transposed<Real>(b);
-    b = {turned.data(), b.cols, b.rows};
-    op_b = Op::none;
-  }
-  const Index height = rows_at_once(c, op_a == Op::none ? a.cols : a.rows);
-  for (Index first = 0; first < c.rows; first += height) {
-    const Index count = std::min(height, c.rows - first);
-    const auto part = op_a == Op::none ? a.rows_from(first, count) : a.cols_from(first, count);
-    call_blas<Real>(op_a, op_b, alpha, part, b, beta, c.rows_from(first, count));
-  }
-}
-
 }  // namespace
 
 template <class Real>
@@ -114,13 +136,25 @@ void gemm(Op op_a, Op op_b, Real alpha, std::type_identity_t<ConstMatrixView<Rea
   if (!fits) throw std::logic_error("gemm: the shapes of the factors do not fit");
   if (c.rows == 0 || c.cols == 0) return;
   multiply_adds += static_cast<double>(c.rows) * static_cast<double>(c.cols) * static_cast<double>(inner);
-  if (rows_at_once(c, inner) < c.rows) return gemm_by_rows<Real>(op_a, op_b, alpha, a, b, beta, c);
-  const Index depth = inner_at_once(op_a, op_b, c, inner);
-  if (depth == inner) return call_blas<Real>(op_a, op_b, alpha, a, b, beta, c);
-  for (Index first = 0; first < inner; first += depth) {
-    const Index count = std::min(depth, inner - first);
-    call_blas<Real>(op_a, op_b, alpha, a.rows_from(first, count), b.rows_from(first, count),
-                    first == 0 ? beta : Real(1), c);
+  const Plan how = plan<Real>(op_a, op_b, c.rows, c.cols, inner);
+  std::unique_ptr<Real[]> copy;
+  if (how.turned) {
+    copy = turned<Real>(b);
+    b = {copy.get(), b.cols, b.rows};
+    op_b = Op::none;
+  }
+  for (Index row = 0; row < c.rows; row += how.rows) {
+    const Index count = std::min(how.rows, c.rows - row);
+    const auto rows_a = op_a == Op::none ? a.rows_from(row, count) : a.cols_from(row, count);
+    if (how.inner == inner) {
+      call_blas<Real>(op_a, op_b, alpha, rows_a, b, beta, c.rows_from(row, count));
+      continue;
+    }
+    for (Index k = 0; k < inner; k += how.inner) {
+      const Index depth = std::min(how.inner, inner - k);
+      call_blas<Real>(op_a, op_b, alpha, rows_a.rows_from(k, depth), b.rows_from(k, depth),
+                      k == 0 ? beta : Real(1), c.rows_from(row, count));
+    }
   }
 }
 
