@@ -60,7 +60,7 @@ struct Shape {
   Index rows, cols, inner;
 };
 
-class GemmInPieces : public testing::TestWithParam<Shape> {};
+class GemmInPieces : public ::testing::TestWithParam<Shape> {};
 
 TEST_P(GemmInPieces, MatchesLoops) {
   const auto [rows, cols, inner] = GetParam();
@@ -70,20 +70,20 @@ TEST_P(GemmInPieces, MatchesLoops) {
 
 INSTANTIATE_TEST_SUITE_P(
     AroundEachSwitch, GemmInPieces,
-    testing::Values(Shape{600, 30, 130},  // pieces of 256 + 256 + 88 rows
-                    Shape{600, 60, 30},   // 512 + 88 rows, a turned right factor in one of a b^T
-                    Shape{15, 30, 30}, Shape{16, 30, 30},  // too few rows for a turned right factor, enough
-                    Shape{100, 3, 20}, Shape{100, 4, 20},  // too narrow for it in single precision, not so
-                    Shape{1000, 1, 20},                    // and in either
-                    Shape{40, 30, 32}, Shape{41, 30, 32},  // dot products, one entry too many for them
-                    Shape{41, 30, 31},                     // too short ones
-                    Shape{130, 10, 100}, Shape{400, 10, 512},  // dot products in pieces of rows in single
-                    Shape{50, 64, 784},                        // and in both
-                    Shape{10, 300, 400},  // 48 inner entries of a^T b at once, and 16 more
-                    Shape{30, 784, 60},   // 40 of them and 20 more
-                    Shape{130, 30, 300},  // a^T b in 96 + 34 rows
-                    Shape{5, 1024, 256},  // whole: rows a page apart
-                    Shape{7, 5, 0}),      // an empty sum
+    ::testing::Values(Shape{600, 30, 130},  // pieces of 256 + 256 + 88 rows
+                      Shape{600, 60, 30},   // 512 + 88 rows, a turned right factor in one of a b^T
+                      Shape{15, 30, 30}, Shape{16, 30, 30},  // too few rows for a turned right factor, enough
+                      Shape{100, 3, 20}, Shape{100, 4, 20},  // too narrow for it in single precision, not so
+                      Shape{1000, 1, 20},                    // and in either
+                      Shape{40, 30, 32}, Shape{41, 30, 32},  // dot products, one entry too many for them
+                      Shape{41, 30, 31},                     // too short ones
+                      Shape{130, 10, 100}, Shape{400, 10, 512},  // dot products in pieces of rows in single
+                      Shape{50, 64, 784},                        // and in both
+                      Shape{10, 300, 400},  // 48 inner entries of a^T b at once, and 16 more
+                      Shape{30, 784, 60},   // 40 of them and 20 more
+                      Shape{130, 30, 300},  // a^T b in 96 + 34 rows
+                      Shape{5, 1024, 256},  // whole: rows a page apart
+                      Shape{7, 5, 0}),      // an empty sum
     [](const auto& named) {
       const Shape& s = named.param;
       return std::to_string(s.rows) + "x" + std::to_string(s.cols) + "x" + std::to_string(s.inner);
