@@ -13,6 +13,9 @@
 /// from a GEMM's.
 namespace dualscape::nn {
 
+template <class Real>
+struct SparseBatch;
+
 /// Samples as lists of their inputs that are not zero.
 template <class Real>
 class SparseRows {
@@ -31,6 +34,8 @@ class SparseRows {
     const auto at = static_cast<std::size_t>(i);
     return {entries_.data() + starts_[at], entries_.data() + starts_[at + 1]};
   }
+  /// For the kernels of panel_kernels.hpp.
+  SparseBatch<Real> batch(std::span<const Index> samples) const;
 
  private:
   std::vector<Entry> entries_;
@@ -62,8 +67,12 @@ class SparseLayer {
                       Write write, std::span<Real> panels) const;
 
  private:
-  /// Calls visit(first output, outputs, place of the panel, std::integral_constant of its width) for each
-  /// one.
+  struct Panel {
+    Index first;    ///< output
+    Index outputs;  ///< whose weights it holds
+    Index width;    ///< of these with those that fill it up
+    Index place;    ///< of its first number
+  };
   template <class Visit>
   void for_each_panel(const Visit& visit) const;
 

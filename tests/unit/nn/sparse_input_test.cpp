@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "dualscape/base/random.hpp"
+#include "dualscape/nn/panel_kernels.hpp"
 
 namespace dualscape::nn {
 namespace {
@@ -95,6 +96,33 @@ TYPED_TEST(SparseInput, ProductsAreThoseOfTheDenseLayer) {
         expect_sum(
             ordered(o, j), [&](Index i) { return input(i % n, j) * d(i % n, o); }, 2 * n);
   }
+}
+
+template <class Kernels, class Real>
+std::vector<Real> both_products(Index width, Index outputs, const SparseRows<Real>& rows) {
+  const Index count = std::ssize(chosen);
+  auto panel = normal_numbers<Real>(features, width, 6);
+  Matrix<Real> z(count, outputs);
+  Kernels::apply(width, panel.data(), rows.batch(chosen), z.view());
+  Kernels::add_adjoint(width, z.view(), rows.batch(chosen), panel.data());
+  std::vector<Real> all(z.entries().begin(), z.entries().end());
+  all.insert(all.end(), panel.entries().begin(), panel.entries().end());
+  return all;
+}
+
+TYPED_TEST(SparseInput, WiderRegistersGiveTheSameBits) {
+  using Real = TypeParam;
+  SparseRows<Real> rows;
+  rows.append(sparse_inputs<Real>(30).view());
+  for (Index width : {8, 16, 24, 32})
+    for (Index outputs : {Index{1}, width - 5, width}) {
+      const auto narrow =
+          both_products<PanelKernels<Real, common_register_bytes>, Real>(width, outputs, rows);
+      EXPECT_TRUE(std::ranges::none_of(narrow, [](Real x) { return std::isnan(x); }));
+      if (!has_wide_registers()) continue;
+      const auto wide = both_products<PanelKernels<Real, wide_register_bytes>, Real>(width, outputs, rows);
+      EXPECT_EQ(narrow, wide) << width << ' ' << outputs;
+    }
 }
 
 TYPED_TEST(SparseInput, PanelsHoldEveryWeightOnceAndZeros) {
