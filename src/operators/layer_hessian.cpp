@@ -54,6 +54,12 @@ void pack_activities(ConstMatrixView<Real> a, Index size, Matrix<Real>& out) {
 
 }  // namespace
 
+PackedSizes::PackedSizes(const nn::Layer& layer, bool bias)
+    : rows(packed_size(layer.out)), cols(packed_size(layer.in + (bias ? 1 : 0))) {
+  constexpr Index numbers = 1 << 21;
+  samples = std::max<Index>(1, numbers / std::max(rows, cols));
+}
+
 template <class Real>
 Matrix<Real> preactivity_hessians(const nn::Linearisation<Real>& linearisation, const nn::Tile<Real>& tile,
                                   Index layer) {
@@ -90,15 +96,11 @@ Matrix<Real> preactivity_hessians(const nn::Linearisation<Real>& linearisation, 
 
 template <class Real>
 Matrix<double> assemble_layer_hessian(const nn::Linearisation<Real>& linearisation, Index layer, bool bias) {
-  // Packed products of a few samples at a time: their buffer stays within some ten megabytes.
-  constexpr Index buffer_numbers = 1 << 21;
   const nn::Layer& at = linearisation.network().layer(layer);
   const Index in = at.in + (bias ? 1 : 0);
-  const Index rows = packed_size(at.out);
-  const Index cols = packed_size(in);
+  const auto [rows, cols, most] = PackedSizes(at, bias);
   const Lanes& lanes = linearisation.lanes();
   const Comm& comm = linearisation.comm();
-  const Index most = std::max<Index>(1, buffer_numbers / std::max(rows, cols));
 
   LaneSum sum(comm, lanes, 1, rows * cols);
   try {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "dualscape/operators/layer_hessian.hpp"
+
 namespace dualscape::operators {
 namespace {
 
@@ -127,6 +129,30 @@ MemoryPlan memory_plan(const Work& work, int rank, int ranks) {
   }
   plan.basis = static_cast<std::uint64_t>(work.basis) * share * sizeof(double);
   return plan;
+}
+
+std::uint64_t assembly_memory(const Work& work, Index layer, int rank, int ranks) {
+  const OwnLanes own = own_lanes(work.lanes, rank, ranks);
+  const Index tile = kept_samples(work, own).largest_tile;
+  const bool bias = work.block.bias_offset[static_cast<std::size_t>(layer)] != nn::BlockLayout::absent;
+  const PackedSizes packed(work.network.layer(layer), bias);
+  const Index sum = packed.rows * packed.cols;
+  const Index sums = sum * LaneSum::buffers(own.first, own.last);
+  // From above: a sample's M of the layer above, once and twice times its weight, and the layer's.
+  Index hessians = 0;
+  for (Index l = layer; l < work.network.depth(); ++l) {
+    const Index out = work.network.layer(l).out;
+    const Index up = l + 1 < work.network.depth() ? work.network.layer(l + 1).out : out;
+    hessians = std::max(hessians, tile * (up * up + 2 * up * out + out * out));
+  }
+  const Index sides = tile * packed.rows * 2 + std::min(tile, packed.samples) * (packed.rows + packed.cols);
+  const Index in_lanes = sums + sum + std::max(hessians, sides);
+  Index after = sums + sum + work.block.size * work.block.size;
+  if (ranks > 1) {
+    const Index share = Partition(sum, ranks).count(rank);
+    after += LaneSum::nodes(own.first, own.last) * sum + 2 * all_nodes(work, ranks) * share;
+  }
+  return static_cast<std::uint64_t>(std::max(in_lanes, after)) * sizeof(double);
 }
 
 ProductCost product_cost(const Work& work, int rank, int ranks) {

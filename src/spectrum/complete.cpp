@@ -7,6 +7,7 @@
 
 #include "dualscape/base/blas.hpp"
 #include "dualscape/base/error.hpp"
+#include "dualscape/base/memory.hpp"
 #include "dualscape/spectrum/certificate.hpp"
 #include "probes.hpp"
 
@@ -116,8 +117,7 @@ double asymmetry_of_probes(MatrixView<double> vectors, ConstMatrixView<double> p
 
 void require_dense(Index size, Index limit) {
   if (size <= limit) return;
-  // The matrix, a copy that becomes its eigenvectors, and the workspace of twice its size that dsyevd takes.
-  const double gigabytes = 4.0 * 8.0 * static_cast<double>(size) * static_cast<double>(size) / 1e9;
+  const double gigabytes = 8e-9 * dense_copies * static_cast<double>(size) * static_cast<double>(size);
   throw UsageError(
       fmt::format("the complete spectrum of a block of {} parameters would take {:.2g} GB on one rank, "
                   "and blocks up to numerics.dense_limit = {} are solved completely: choose a smaller "
@@ -166,6 +166,8 @@ Eigenpairs complete_spectrum(const Comm& comm, const Partition& partition, Matri
     symmetrise(on_root_matrix, rounding);
     vectors = on_root_matrix;
     symmetric_eigen(vectors.view());
+    // What follows would leave the pieces of the workspace unused.
+    release_freed_memory();
     measure(on_root_matrix.view(), vectors.view(), pairs);
     packed.resize(static_cast<std::size_t>(width * size));
   });
@@ -207,7 +209,7 @@ double bound_factor(Index probes, double failure) {
 
 ProbedMatrix probe_matrix(const LinearOperator& op, ConstMatrixView<double> on_root_matrix,
                           std::uint64_t seed) {
-  constexpr Index probes = 16;
+  constexpr Index probes = matrix_probes;
   const Comm& comm = op.comm();
   const Partition partition = op.range();
   const Index size = partition.size();

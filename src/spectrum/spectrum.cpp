@@ -32,6 +32,8 @@ Candidates solve_densely(const LinearOperator& op, const Options& options, Spect
   Matrix<double> matrix = options.assemble ? options.assemble() : assemble(op);
   if (!options.assemble) spectrum.matvecs = spectrum.size;
   if (!op.comm().is_root()) matrix = {};
+  // LAPACK wants larger pieces than the assembly has left.
+  release_freed_memory();
   Eigenpairs pairs = complete_spectrum(op.comm(), op.range(), matrix, options.rounding);
   const auto [distance, asymmetry] = probe_matrix(op, matrix.view(), options.seed);
   spectrum.matvecs += distance.probes;

@@ -26,19 +26,6 @@
 namespace dualscape::study {
 namespace {
 
-/// The single layer a block consists of, whose Hessian has an assembly of its own; -1 for any other block.
-Index single_layer(const nn::Network& network, const nn::BlockLayout& block) {
-  Index found = -1;
-  for (Index l = 0; l < network.depth(); ++l) {
-    const bool weight = block.weight_offset[static_cast<std::size_t>(l)] != nn::BlockLayout::absent;
-    const bool bias = block.bias_offset[static_cast<std::size_t>(l)] != nn::BlockLayout::absent;
-    if (!weight && !bias) continue;
-    if (!weight || found >= 0) return -1;
-    found = l;
-  }
-  return found;
-}
-
 spectrum::Options solver_options(const deck::Config& config) {
   const deck::Spectrum& asked = *config.spectrum;
   return {.which = asked.which,
@@ -184,9 +171,7 @@ spectrum::Spectrum find_spectrum_in(const Comm& comm, const nn::Network& network
     options.on_restart = [&](const spectrum::Stage& stage, const petsc::EigenState& state, bool stopping) {
       continuation.on_restart(ops.asked().range(), stage, state, stopping);
     };
-  const Index layer = single_layer(network, block);
-  if (asked.which == Which::all && asked.curvature == Curvature::hessian && layer >= 0 &&
-      network.layer(layer).kind == LayerKind::dense)
+  if (const Index layer = assembled_layer(work, asked); layer >= 0)
     options.assemble = [&, layer] {
       const bool bias = block.bias_offset[static_cast<std::size_t>(layer)] != nn::BlockLayout::absent;
       return operators::assemble_layer_hessian(ops.linearisation(), layer, bias);

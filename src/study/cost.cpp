@@ -9,8 +9,10 @@
 #include "dualscape/base/memory.hpp"
 #include "dualscape/data/shard.hpp"
 #include "dualscape/operators/block.hpp"
+#include "dualscape/operators/layer_hessian.hpp"
 #include "dualscape/petsc/thick_restart.hpp"
 #include "dualscape/spectrum/certificate.hpp"
+#include "dualscape/spectrum/complete.hpp"
 #include "samples.hpp"
 
 namespace dualscape::study {
@@ -76,6 +78,28 @@ MemoryPlan larger(const std::pair<MemoryPlan, MemoryPlan>& plans) {
   return plans.first.total() >= plans.second.total() ? plans.first : plans.second;
 }
 
+/// The single layer a block consists of; -1 for any other block.
+Index single_layer(const nn::Network& network, const nn::BlockLayout& block) {
+  Index found = -1;
+  for (Index l = 0; l < network.depth(); ++l) {
+    const bool weight = block.weight_offset[static_cast<std::size_t>(l)] != nn::BlockLayout::absent;
+    const bool bias = block.bias_offset[static_cast<std::size_t>(l)] != nn::BlockLayout::absent;
+    if (!weight && !bias) continue;
+    if (!weight || found >= 0) return -1;
+    found = l;
+  }
+  return found;
+}
+
+/// The plan of products with so many vectors beside `dense` bytes of matrices.
+MemoryPlan beside_matrices(Work work, Index vectors, std::uint64_t dense, int rank, int ranks) {
+  work.vectors = vectors;
+  work.basis = 2 * vectors;  // and their images
+  MemoryPlan plan = operators::memory_plan(work, rank, ranks);
+  plan.dense = dense;
+  return plan;
+}
+
 double mib(std::uint64_t bytes) {
   return static_cast<double>(bytes) / mebibyte;
 }
@@ -98,6 +122,30 @@ MemoryPlan solve_memory(const Work& work, Which which, Index count, int rank, in
       {operators::memory_plan(solve, rank, ranks), operators::memory_plan(certificate, rank, ranks)});
 }
 
+Index assembled_layer(const Work& work, const deck::Spectrum& asked) {
+  if (asked.which != Which::all || asked.curvature != Curvature::hessian) return -1;
+  const Index layer = single_layer(work.network, work.block);
+  return layer >= 0 && work.network.layer(layer).kind == LayerKind::dense ? layer : -1;
+}
+
+MemoryPlan complete_memory(const Work& work, const deck::Spectrum& asked, int rank, int ranks) {
+  const Index size = work.block.size;
+  const auto row = static_cast<std::uint64_t>(size) * sizeof(double);
+  const std::uint64_t vectors = row * static_cast<std::uint64_t>(Partition(size, ranks).count(rank));
+  const std::uint64_t matrix = rank == 0 ? row * static_cast<std::uint64_t>(size) : 0;
+  const Index width = std::min(spectrum::block_width(size), size);
+  const std::uint64_t packed = rank == 0 ? row * static_cast<std::uint64_t>(width) : 0;
+  const Index layer = assembled_layer(work, asked);
+  const MemoryPlan assembly =
+      layer >= 0 ? beside_matrices(work, 0, operators::assembly_memory(work, layer, rank, ranks), rank, ranks)
+                 : beside_matrices(work, width, matrix + packed, rank, ranks);
+  // LAPACK on rank 0; all pairs in their order and out of it.
+  const MemoryPlan solve = beside_matrices(
+      work, 0, std::max(std::uint64_t{spectrum::dense_copies} * matrix + packed, 2 * vectors), rank, ranks);
+  const MemoryPlan probes = beside_matrices(work, spectrum::matrix_probes, matrix + vectors, rank, ranks);
+  return larger({assembly, larger({solve, probes})});
+}
+
 Work planned_work(const nn::Network& network, const nn::BlockLayout& block, const data::Dataset& data,
                   const deck::Config& config) {
   const Index samples = std::ssize(data::correct_positions(data.train));
@@ -113,7 +161,7 @@ Work planned_work(const nn::Network& network, const nn::BlockLayout& block, cons
 }
 
 MemoryPlan memory_of(const Work& work, const deck::Spectrum& asked, int rank, int ranks) {
-  return asked.which == Which::all ? operators::memory_plan(work, rank, ranks)
+  return asked.which == Which::all ? complete_memory(work, asked, rank, ranks)
                                    : solve_memory(work, asked.which, asked.count, rank, ranks);
 }
 
@@ -133,10 +181,12 @@ std::uint64_t automatic_cache(const Work& work, std::uint64_t share, int rank, i
 
 std::string describe(const MemoryPlan& plan) {
   return fmt::format(
-      "{:.1f} MiB a rank: cache {:.1f}, basis {:.1f}, lane sums {:.1f}, directions {:.1f}, weights {:.1f}, "
+      "{:.1f} MiB a rank: cache {:.1f}, basis {:.1f}, matrices {:.1f}, lane sums {:.1f}, directions {:.1f}, "
+      "weights {:.1f}, "
       "messages {:.1f}, tile {:.1f}, data {:.1f}, the process before {:.1f}",
-      mib(plan.total()), mib(plan.cache), mib(plan.basis), mib(plan.lane_sums), mib(plan.directions),
-      mib(plan.weights), mib(plan.exchange), mib(plan.scratch), mib(plan.data), mib(plan.process));
+      mib(plan.total()), mib(plan.cache), mib(plan.basis), mib(plan.dense), mib(plan.lane_sums),
+      mib(plan.directions), mib(plan.weights), mib(plan.exchange), mib(plan.scratch), mib(plan.data),
+      mib(plan.process));
 }
 
 std::string plan_text(const nn::Network& network, const data::Dataset& data, const deck::Config& config,

@@ -15,6 +15,15 @@ template <class Real>
 Matrix<Real> preactivity_hessians(const nn::Linearisation<Real>& linearisation, const nn::Tile<Real>& tile,
                                   Index layer);
 
+/// The packed numbers it makes at once, a lower triangle for each of the samples and of the two sides: their
+/// buffers stay within some ten megabytes.
+struct PackedSizes {
+  PackedSizes(const nn::Layer& layer, bool bias);
+  Index rows;     ///< of the lower triangle of M
+  Index cols;     ///< of the lower triangle of a a^T, with `bias` of (a, 1)(a, 1)^T
+  Index samples;  ///< at once
+};
+
 /// The dense Hessian of the mean loss in a layer's weight, with `bias` followed by the bias, on every rank:
 /// one GEMM a tile on packed symmetric products. The layer must be dense. @note Collective
 template <class Real>

@@ -34,13 +34,18 @@ struct MemoryPlan {
   std::uint64_t lane_sums = 0;   ///< the sums of lanes that wait for their siblings
   std::uint64_t exchange = 0;    ///< messages; none on a single rank
   std::uint64_t basis = 0;       ///< this rank's share of the vectors
+  std::uint64_t dense = 0;       ///< matrices of a complete spectrum; not of memory_plan
   std::uint64_t process = 0;     ///< program, libraries and what else is held before; not of memory_plan
 
   std::uint64_t total() const {
-    return data + cache + scratch + weights + directions + lane_sums + exchange + basis + process;
+    return data + cache + scratch + weights + directions + lane_sums + exchange + basis + dense + process;
   }
 };
 MemoryPlan memory_plan(const Work& work, int rank, int ranks);
+
+/// Bytes that assemble_layer_hessian holds at its peak beside samples, weights and what is kept of the
+/// activities: packed sums of lanes and a tile's packed products, or the sums and the whole matrix.
+std::uint64_t assembly_memory(const Work& work, Index layer, int rank, int ranks);
 
 /// One product with work.vectors directions, as a rank sees it.
 struct ProductCost {

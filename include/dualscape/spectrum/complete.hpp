@@ -15,6 +15,10 @@ struct Eigenpairs {
   Matrix<double> vectors;         ///< row n: this rank's part of the unit eigenvector of value n
 };
 
+/// Matrices of a block's size that rank 0 holds at most: its own, the copy that becomes its eigenvectors, and
+/// the workspace of twice its size that LAPACK's dsyevd takes.
+inline constexpr Index dense_copies = 4;
+
 /// Throws UsageError when a block of `size` parameters is larger than `limit`, the deck's
 /// numerics.dense_limit.
 void require_dense(Index size, Index limit);
@@ -42,7 +46,8 @@ struct ProbedMatrix {
   double asymmetry = 0.0;  ///< of H: the largest |<u, H v> - <v, H u>| of two of the probes, at length 1
 };
 
-/// Chance that a MatrixDistance::bound is too small.
+/// Products that bound a matrix's distance from its operator, and the chance that the bound is too small.
+inline constexpr Index matrix_probes = 16;
 inline constexpr double chance_of_failure = 1e-9;
 
 /// The alpha of which |E|_2 <= alpha max_i |E g_i| is wrong with a chance of at most `failure`, for `probes`
@@ -55,9 +60,10 @@ inline constexpr double chance_of_failure = 1e-9;
 double bound_factor(Index probes, double failure);
 
 /// Bounds |H - A|_2 for the symmetric matrix A that rank 0 holds (whatever the others bring is ignored), by
-/// 16 products with H at once: their differences from A's, by bound_factor; wrong with chance_of_failure at
-/// most. Rounding is part of both products and so of the bound, which it leaves above zero. The same bits at
-/// any number of ranks, if the operator's products are. Throws ComputationError when a product is not finite.
+/// matrix_probes products with H at once: their differences from A's, by bound_factor; wrong with
+/// chance_of_failure at most. Rounding is part of both products and so of the bound, which it leaves above
+/// zero. The same bits at any number of ranks, if the operator's products are. Throws ComputationError when a
+/// product is not finite.
 /// @note Collective
 ProbedMatrix probe_matrix(const LinearOperator& op, ConstMatrixView<double> on_root, std::uint64_t seed);
 

@@ -14,11 +14,20 @@ namespace dualscape::study {
 operators::MemoryPlan solve_memory(const operators::Work& work, Which which, Index count, int rank,
                                    int ranks);
 
+/// The layer whose Hessian is assembled as such where a deck asks for all its eigenpairs; -1 where it does
+/// not, and where products with unit vectors make the matrix.
+Index assembled_layer(const operators::Work& work, const deck::Spectrum& asked);
+
+/// Peak memory of a rank for all pairs: the largest of the assembly of the matrix, of LAPACK on rank 0, and
+/// of the products that bound the matrix's distance.
+operators::MemoryPlan complete_memory(const operators::Work& work, const deck::Spectrum& asked, int rank,
+                                      int ranks);
+
 /// The products a deck asks for, over its analysed samples and with the cache it names. Refers to `network`
 /// and `block`.
 operators::Work planned_work(const nn::Network& network, const nn::BlockLayout& block,
                              const data::Dataset& data, const deck::Config& config);
-/// solve_memory of a deck; of the products alone where all pairs are asked for, which dense solvers find.
+/// solve_memory of a deck; complete_memory where it asks for all pairs.
 operators::MemoryPlan memory_of(const operators::Work& work, const deck::Spectrum& asked, int rank,
                                 int ranks);
 
