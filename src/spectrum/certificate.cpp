@@ -135,12 +135,15 @@ double orthogonality_defect(const Comm& comm, ConstMultiVector vectors) {
   double defect = 0;
   for (Index first = 0; first < vectors.rows; first += most) {
     const Index count = std::min(most, vectors.rows - first);
-    const auto block = gram.top(count);
-    gemm(Op::none, Op::transpose, 1.0, vectors.rows_from(first, count), vectors, 0.0, block);
-    sum_over_ranks(comm, gram.entries().first(static_cast<std::size_t>(count * vectors.rows)));
+    // The matrix is symmetric: each block of rows begins at its diagonal.
+    const Index rest = vectors.rows - first;
+    const MatrixView<double> block(gram.data(), count, rest);
+    gemm(Op::none, Op::transpose, 1.0, vectors.rows_from(first, count), vectors.rows_from(first, rest), 0.0,
+         block);
+    sum_over_ranks(comm, gram.entries().first(static_cast<std::size_t>(count * rest)));
     for (Index i = 0; i < count; ++i)
-      for (Index j = 0; j < vectors.rows; ++j)
-        defect = std::max(defect, std::abs(block(i, j) - (first + i == j ? 1.0 : 0.0)));
+      for (Index j = 0; j < rest; ++j)
+        defect = std::max(defect, std::abs(block(i, j) - (i == j ? 1.0 : 0.0)));
   }
   return defect;
 }

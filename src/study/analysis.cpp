@@ -305,10 +305,8 @@ std::string fingerprint(const Comm& comm, const data::Dataset& data, const deck:
   return fingerprint_of(comm, samples, data.features, parameters);
 }
 
-std::string fingerprint_of_pairs(const Comm& comm, const data::Dataset& data, const deck::Config& config,
-                                 const std::vector<double>& parameters) {
-  return fingerprint(comm, data, config, parameters, false) +
-         fingerprint_of(comm, analysed<double>(comm, data.test, config), data.features, {});
+std::string fingerprint_of_test(const Comm& comm, const data::Dataset& data, const deck::Config& config) {
+  return fingerprint_of(comm, analysed<double>(comm, data.test, config), data.features, {});
 }
 
 StoredSolve read_solve(const Comm& comm, const nn::Network& network, const deck::Config& config,

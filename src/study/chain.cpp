@@ -20,6 +20,7 @@
 #include "dualscape/study/result.hpp"
 #include "dualscape/train/trainer.hpp"
 #include "epoch_end.hpp"
+#include "mark.hpp"
 #include "pace.hpp"
 #include "summary_state.hpp"
 
@@ -36,8 +37,10 @@ class Chain {
       : comm_(comm), config_(config), options_(options), folder_(folder), log_(log) {}
 
   Ended run(Start start, const std::string& deck_resolved) {
+    // What is written when the run ends early is still of these.
+    Result result;
     try {
-      return stages(start, deck_resolved);
+      return stages(start, result, deck_resolved);
     } catch (const Error&) {
       keep_stages();
       throw;
@@ -45,22 +48,25 @@ class Chain {
   }
 
  private:
-  Ended stages(Start& start, const std::string& deck_resolved) {
+  Ended stages(Start& start, Result& result, const std::string& deck_resolved) {
     const data::Dataset& data = start.data;
     const nn::Network& network = start.network;
     stop_point(comm_, "after reading the data");
 
-    Result result;
     result.parameters = std::move(start.parameters);
     if (config_.training) during("the training", [&] { train(network, data, result); });
     stop_point(comm_, "after the training");
     during("the evaluation", [&] { measure(network, data, result); });
+    const Mark mark(
+        [this, &data, &result] { return fingerprint(comm_, data, config_, result.parameters, false); });
     if (config_.spectrum)
-      during("the search for eigenpairs", [&] { result.spectrum = find(network, data, result.parameters); });
+      during("the search for eigenpairs",
+             [&] { result.spectrum = find(network, data, result.parameters, mark); });
     if (wants_summary(config_))
-      during("the summary of the curvature", [&] { result.summary = summarise(network, data, result); });
+      during("the summary of the curvature",
+             [&] { result.summary = summarise(network, data, result, mark); });
     stop_point(comm_, "after the spectrum");
-    if (config_.duality) during("the decomposition", [&] { decompose(network, data, result); });
+    if (config_.duality) during("the decomposition", [&] { decompose(network, data, result, mark); });
     stop_point(comm_, "before the result was written");
 
     const double seconds = comm_.broadcast_value(seconds_since(began_));
@@ -105,8 +111,11 @@ class Chain {
   }
 
   /// Whether there is a checkpoint to go on from. @note Collective
-  bool usable(const std::filesystem::path& file, const std::string& mark) {
-    return usable_checkpoint(comm_, file, mark,
+  bool usable(const std::filesystem::path& file, const Mark& mark) {
+    bool there = false;
+    on_root(comm_, [&] { there = std::filesystem::exists(file); });
+    return comm_.broadcast_value(there) &&
+           usable_checkpoint(comm_, file, mark.text(),
                              [&](const std::string& damage) { log_.warning("{}", damage); });
   }
 
@@ -126,7 +135,7 @@ class Chain {
                                   .scale = config_.data.scale,
                                   .lanes = config_.numerics.lanes});
     train::State state;
-    const std::string mark = fingerprint(comm_, data, config_, initial, true);
+    const Mark mark([this, &data, initial] { return fingerprint(comm_, data, config_, initial, true); });
     if (usable(folder_.training_checkpoint(), mark)) {
       state = read_training(comm_, folder_.training_checkpoint(), network);
       log_.info("training: resumed after epoch {}", state.epoch);
@@ -143,7 +152,7 @@ class Chain {
 
   template <class Real>
   void continue_training(train::Trainer<Real>& trainer, const nn::Network& network, train::State& state,
-                         const std::string& mark) {
+                         const Mark& mark) {
     Progress progress(log_, "training", "epochs", static_cast<double>(config_.training->max_epochs));
     const auto began = Clock::now();
     Pace pace(comm_, config_.numerics.checkpoint_seconds);
@@ -157,7 +166,7 @@ class Chain {
       const int next = comm_.max(stop_requested() ? int{stop} : pace.due_here() ? int{save} : int{go_on});
       if (next == stop) return false;
       if (next == save) {
-        write_training(comm_, folder_.training_checkpoint(), network, now, mark);
+        write_training(comm_, folder_.training_checkpoint(), network, now, mark.text());
         pace.written();
       }
       return true;
@@ -169,10 +178,10 @@ class Chain {
     }
     const bool stopped = state.stop == train::Stop::running;
     if (stopped || took_long(seconds_since(began)))
-      write_training(comm_, folder_.training_checkpoint(), network, state, mark);
+      write_training(comm_, folder_.training_checkpoint(), network, state, mark.text());
     else
       not_kept_.emplace_back([this, &network, state, mark] {
-        write_training(comm_, folder_.training_checkpoint(), network, state, mark);
+        write_training(comm_, folder_.training_checkpoint(), network, state, mark.text());
       });
     if (stopped)
       throw Interrupted(fmt::format("stopped by a signal during the training, after epoch {}", state.epoch));
@@ -196,9 +205,8 @@ class Chain {
   }
 
   spectrum::Spectrum find(const nn::Network& network, const data::Dataset& data,
-                          const std::vector<double>& parameters) {
+                          const std::vector<double>& parameters, const Mark& mark) {
     const std::string block = operators::block_name(config_.spectrum->block);
-    const std::string mark = fingerprint(comm_, data, config_, parameters, false);
     spectrum::Spectrum found;
     if (usable(folder_.spectrum_checkpoint(), mark)) {
       found = read_spectrum(comm_, folder_.spectrum_checkpoint(), block);
@@ -217,9 +225,9 @@ class Chain {
     return found;
   }
 
-  void keep_spectrum(const std::string& block, const spectrum::Spectrum& found, const std::string& mark) {
+  void keep_spectrum(const std::string& block, const spectrum::Spectrum& found, const Mark& mark) {
     const auto write = [this, block, mark](const spectrum::Spectrum& whole) {
-      write_spectrum(comm_, folder_.spectrum_checkpoint(), block, whole, mark);
+      write_spectrum(comm_, folder_.spectrum_checkpoint(), block, whole, mark.text());
     };
     if (took_long(found.seconds))
       write(found);
@@ -228,7 +236,7 @@ class Chain {
   }
 
   /// Goes on from the state of a solve in the folder, and leaves such states there.
-  Continuation continuation(const nn::Network& network, const std::string& mark) {
+  Continuation continuation(const nn::Network& network, const Mark& mark) {
     Continuation continuation;
     if (config_.spectrum->which == Which::all) return continuation;
     if (usable(folder_.solve_checkpoint(), mark)) {
@@ -242,7 +250,7 @@ class Chain {
                                   const Partition& partition, const spectrum::Stage& stage,
                                   const petsc::EigenState& state, bool stopping) mutable {
       if (!stopping && !pace.due()) return;
-      write_solve(comm_, folder_.solve_checkpoint(), partition, stage, state, mark);
+      write_solve(comm_, folder_.solve_checkpoint(), partition, stage, state, mark.text());
       pace.written();
     };
     return continuation;
@@ -257,10 +265,10 @@ class Chain {
                    config_.spectrum->tolerance);
   }
 
-  CurvatureSummary summarise(const nn::Network& network, const data::Dataset& data, const Result& result) {
+  CurvatureSummary summarise(const nn::Network& network, const data::Dataset& data, const Result& result,
+                             const Mark& mark) {
     const spectrum::Spectrum& pairs = *result.spectrum;
     const std::string block = operators::block_name(config_.spectrum->block);
-    const std::string mark = fingerprint(comm_, data, config_, result.parameters, false);
     const auto path = folder_.summary_checkpoint();
     SummaryStore store;
     if (usable(path, mark)) {
@@ -270,13 +278,13 @@ class Chain {
                       : "its checkpoint is of a spectrum solved earlier; it is done anew");
       if (found) store.from = std::move(*found);
     }
-    store.keep = [&, began = Clock::now()](const CurvatureSummary& so_far) mutable {
+    store.keep = [&, mark, began = Clock::now()](const CurvatureSummary& so_far) mutable {
       if (took_long(seconds_since(began))) {
-        write_summary(comm_, path, block, pairs.values, so_far, mark);
+        write_summary(comm_, path, block, pairs.values, so_far, mark.text());
         keep_summary_ = nullptr;
       } else {
         keep_summary_ = [this, path, block, values = pairs.values, so_far, mark] {
-          write_summary(comm_, path, block, values, so_far, mark);
+          write_summary(comm_, path, block, values, so_far, mark.text());
         };
       }
       stop_point(comm_, "during the summary of the curvature");
@@ -286,12 +294,15 @@ class Chain {
                                std::move(store));
   }
 
-  void decompose(const nn::Network& network, const data::Dataset& data, Result& result) {
+  void decompose(const nn::Network& network, const data::Dataset& data, Result& result,
+                 const Mark& analysed) {
     const auto start = Clock::now();
     result.dualities = decompose_gap(
         comm_, network, result.parameters, data, config_, *result.spectrum, log_,
         layer_store({config_, result.losses, result.spectrum->values, result.spectrum->complete()},
-                    fingerprint_of_pairs(comm_, data, config_, result.parameters)));
+                    Mark([this, &data, analysed] {
+                      return analysed.text() + fingerprint_of_test(comm_, data, config_);
+                    })));
     for (const LayerDuality& layer : result.dualities) {
       const auto& d = layer.decomposition;
       log_.info("duality at {}: matched gap {:.6g} = {:.6g} over the directions + {:.6g} + {:.2g} unresolved",
@@ -301,7 +312,7 @@ class Chain {
   }
 
   /// A checkpoint for each finished layer.
-  LayerStore layer_store(const DualitySetting& setting, const std::string& mark) {
+  LayerStore layer_store(const DualitySetting& setting, const Mark& mark) {
     LayerStore store;
     store.find = [this, setting, mark](const std::string& layer) -> std::optional<LayerDuality> {
       const auto path = folder_.duality_checkpoint(layer);
@@ -314,7 +325,7 @@ class Chain {
       return found;
     };
     const auto write = [this, setting, mark](const LayerDuality& layer) {
-      write_duality(comm_, folder_.duality_checkpoint(layer.layer), setting, layer, mark);
+      write_duality(comm_, folder_.duality_checkpoint(layer.layer), setting, layer, mark.text());
     };
     store.pass = [this, setting, mark](const std::string& layer, const Lanes& pairs) {
       return start_pass({layer, setting.eigenvalues, pairs}, mark);
@@ -334,7 +345,7 @@ class Chain {
   }
 
   /// The pass over a layer's pairs, from its state in the folder, where it leaves such states.
-  duality::Pass* start_pass(const PassOf& of, const std::string& mark) {
+  duality::Pass* start_pass(const PassOf& of, const Mark& mark) {
     const auto path = folder_.pass_checkpoint();
     pass_ = {};
     if (usable(path, mark)) {
@@ -344,7 +355,7 @@ class Chain {
       else
         log_.info("duality at {}: the pass kept is of a spectrum solved earlier; it is done anew", of.layer);
     }
-    const auto write = [this, path, of, mark] { write_pass(comm_, path, of, pass_, mark); };
+    const auto write = [this, path, of, mark] { write_pass(comm_, path, of, pass_, mark.text()); };
     pass_.after_block = [this, write, pace = Pace(comm_, config_.numerics.checkpoint_seconds)]() mutable {
       if (!keep_pass_) keep_pass_ = write;
       if (!pace.due()) return;

@@ -73,9 +73,8 @@ spectrum::Spectrum find_spectrum(const Comm& comm, const nn::Network& network,
                                  const std::vector<double>& parameters, const data::Dataset& data,
                                  const deck::Config& config, Log& log, const Continuation& continuation = {});
 
-/// What tells test samples, analysed training samples and these weights from others. @note Collective
-std::string fingerprint_of_pairs(const Comm& comm, const data::Dataset& data, const deck::Config& config,
-                                 const std::vector<double>& parameters);
+/// What tells the analysed test samples from others. @note Collective
+std::string fingerprint_of_test(const Comm& comm, const data::Dataset& data, const deck::Config& config);
 
 /// One analysed layer: its pairs, their duals (of this rank) and the decomposition over a spectrum.
 struct LayerDuality {

@@ -122,6 +122,9 @@ TEST(Orthogonality, IsTheLargestDefect) {
   // The last row, beyond the first block of the Gram matrix, leans by 1e-3 to the first.
   axpy(1e-3, vectors.row(0), vectors.row(259));
   EXPECT_NEAR(orthogonality_defect(comm, vectors.view()), 1e-3, 20 * eps);
+  // Two rows beyond it.
+  axpy(1e-2, vectors.row(257), vectors.row(258));
+  EXPECT_NEAR(orthogonality_defect(comm, vectors.view()), 1e-2, 20 * eps);
 }
 
 TEST(Symmetry, DefectShowsAnOperatorThatIsNotSymmetric) {
