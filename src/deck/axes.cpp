@@ -53,10 +53,10 @@ std::vector<double> points(const AxisForm& form) {
 std::optional<std::vector<AxisValue>> integers(const std::vector<double>& values, const Input& input) {
   std::vector<AxisValue> whole;
   for (const double value : values) {
-    const AxisValue next = static_cast<std::int64_t>(std::llround(value));
-    if (!whole.empty() && whole.back() == next) {
-      input.complain(fmt::format("runs over integers, and rounding its {} values repeats {}", values.size(),
-                                 std::get<std::int64_t>(next)));
+    const std::int64_t next = std::llround(value);
+    if (!whole.empty() && std::get<std::int64_t>(whole.back()) == next) {
+      input.complain(
+          fmt::format("runs over integers, and rounding its {} values repeats {}", values.size(), next));
       return std::nullopt;
     }
     whole.push_back(next);

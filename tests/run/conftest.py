@@ -7,6 +7,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import studies
 from decks import write_data
 from program import Program
 
@@ -22,6 +23,18 @@ def folder(tmp_path: Path) -> Path:
 def program(folder: Path) -> Program:
     """Return the program, run in that folder."""
     return Program(folder)
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the small study, undisturbed."""
+    return studies.undisturbed(tmp_path_factory.mktemp("small"), studies.SMALL)
+
+
+@pytest.fixture(scope="module")
+def expected_long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the long study, undisturbed."""
+    return studies.undisturbed(tmp_path_factory.mktemp("long"), studies.LONG)
 
 
 @pytest.fixture(params=[1, 2], ids=["np1", "np2"])

@@ -10,7 +10,6 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 import numpy as np
-import pytest
 import results
 import studies
 from program import Program, Running, check_failure, check_success
@@ -54,18 +53,6 @@ class Clocks:
         while running.process.poll() is None:
             for rank in range(len(self._files)):
                 self.set(rank, random.uniform(-30, 30))
-
-
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the small study, undisturbed."""
-    return studies.undisturbed(tmp_path_factory.mktemp("small"), studies.SMALL)
-
-
-@pytest.fixture(scope="module")
-def expected_long(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the long study, undisturbed."""
-    return studies.undisturbed(tmp_path_factory.mktemp("long"), studies.LONG)
 
 
 def years_off(folder: Path) -> list[float]:

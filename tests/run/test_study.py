@@ -14,12 +14,6 @@ from decks import write_data, write_deck
 from program import Program, check_failure, check_success
 
 
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of a study on one rank."""
-    return studies.undisturbed(tmp_path_factory.mktemp("study"), studies.SMALL)
-
-
 @pytest.fixture
 def small(program: Program) -> Program:
     """Return the program in a folder with the same study, not yet run."""

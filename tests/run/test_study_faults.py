@@ -21,18 +21,6 @@ from program import PATIENCE, Outcome, Program, Running, check_failure, check_su
 TRIALS = 52
 
 
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the small study, undisturbed."""
-    return studies.undisturbed(tmp_path_factory.mktemp("small"), studies.SMALL)
-
-
-@pytest.fixture(scope="module")
-def expected_long(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the long study, undisturbed."""
-    return studies.undisturbed(tmp_path_factory.mktemp("long"), studies.LONG)
-
-
 def kill_and_resume(folder: Path, trial: int) -> tuple[int, str]:
     """Kill a study a moment after so many of its runs have begun and resume it.
 
