@@ -1,29 +1,102 @@
 #include "dualscape/nn/loss.hpp"
 
 #include <algorithm>
-#include <cmath>
+#include <array>
 #include <vector>
+
+#include "dualscape/base/elementary.hpp"
 
 namespace dualscape::nn {
 namespace {
 
+/// Numbers of a few samples side by side, class by class: loops over the samples vectorise, and each
+/// sample's sums run over its classes in their order.
 template <class Real>
-double cross_entropy(std::span<const Real> f, int label) {
-  const auto y = static_cast<std::size_t>(label);
-  const std::size_t top = static_cast<std::size_t>(std::ranges::max_element(f) - f.begin());
-  // Around the largest logit: where that is the label's, log1p keeps losses far below the precision of f.
-  double rest = 0;
-  for (std::size_t c = 0; c < f.size(); ++c)
-    if (c != top) rest += std::exp(static_cast<double>(f[c]) - static_cast<double>(f[top]));
-  return static_cast<double>(f[top]) - static_cast<double>(f[y]) + std::log1p(rest);
+class SideBySide {
+ public:
+  static constexpr Index most = 64;
+  /// One number a sample.
+  using Row = std::array<Real, most>;
+
+  explicit SideBySide(Index classes) : rows_(static_cast<std::size_t>(classes)) {}
+
+  std::size_t classes() const { return rows_.size(); }
+  /// Samples in use, filled up with others to whole vectors.
+  std::size_t width() const { return width_; }
+  Row& of(std::size_t c) { return rows_[c]; }
+
+  template <class From>
+  void load(ConstMatrixView<From> f) {
+    constexpr std::size_t vector = 8;
+    width_ = (static_cast<std::size_t>(f.rows) + vector - 1) / vector * vector;
+    for (std::size_t c = 0; c < classes(); ++c) {
+      const From* from = f.data + c;
+      for (Index i = 0; i < f.rows; ++i, from += f.stride)
+        rows_[c][static_cast<std::size_t>(i)] = static_cast<Real>(*from);
+    }
+  }
+  void store(MatrixView<Real> f) const {
+    for (std::size_t c = 0; c < classes(); ++c) {
+      Real* to = f.data + c;
+      for (Index i = 0; i < f.rows; ++i, to += f.stride) *to = rows_[c][static_cast<std::size_t>(i)];
+    }
+  }
+
+ private:
+  std::vector<Row> rows_;
+  std::size_t width_ = 0;
+};
+
+/// Calls visit(first, count) for samples a few at a time.
+template <class Visit>
+void for_few(Index samples, const Visit& visit) {
+  constexpr Index most = SideBySide<double>::most;
+  for (Index first = 0; first < samples; first += most) visit(first, std::min(most, samples - first));
+}
+
+/// The largest number of each sample; none where the first is no number.
+template <class Real>
+typename SideBySide<Real>::Row largest(SideBySide<Real>& f) {
+  auto top = f.of(0);
+  for (std::size_t c = 1; c < f.classes(); ++c)
+    for (std::size_t i = 0; i < f.width(); ++i) top[i] = top[i] < f.of(c)[i] ? f.of(c)[i] : top[i];
+  return top;
 }
 
 template <class Real>
-void softmax_row(std::span<const Real> f, std::span<Real> p) {
-  const Real top = *std::ranges::max_element(f);
-  Real sum = 0;
-  for (std::size_t c = 0; c < f.size(); ++c) sum += p[c] = std::exp(f[c] - top);
-  for (Real& x : p) x /= sum;
+void cross_entropies(ConstMatrixView<Real> logits, std::span<const int> labels, std::span<double> out) {
+  SideBySide<double> f(logits.cols);
+  for_few(logits.rows, [&](Index first, Index count) {
+    f.load(logits.rows_from(first, count));
+    // Around the largest logit: where that is the label's, log1p keeps losses far below the precision of f.
+    const auto top = largest(f);
+    SideBySide<double>::Row rest;
+    rest.fill(-1);  // one of the largest is left out of the sum
+    for (std::size_t c = 0; c < f.classes(); ++c)
+      for (std::size_t i = 0; i < f.width(); ++i) rest[i] += f.of(c)[i] == top[i] ? 1.0 : 0.0;
+    for (std::size_t c = 0; c < f.classes(); ++c)
+      for (std::size_t i = 0; i < f.width(); ++i) {
+        const double e = exp_nonpositive(f.of(c)[i] - top[i]);
+        rest[i] += f.of(c)[i] == top[i] ? 0.0 : e;
+      }
+    for (std::size_t i = 0; i < f.width(); ++i) rest[i] = log1p_nonnegative(rest[i]);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
+      const std::size_t at = static_cast<std::size_t>(first) + i;
+      out[at] = top[i] - f.of(static_cast<std::size_t>(labels[at]))[i] + rest[i];
+    }
+  });
+}
+
+/// f becomes softmax(f).
+template <class Real>
+void softmax_in_place(SideBySide<Real>& f) {
+  const auto top = largest(f);
+  typename SideBySide<Real>::Row sum;
+  sum.fill(0);
+  for (std::size_t c = 0; c < f.classes(); ++c)
+    for (std::size_t i = 0; i < f.width(); ++i) sum[i] += f.of(c)[i] = exp_nonpositive(f.of(c)[i] - top[i]);
+  for (std::size_t c = 0; c < f.classes(); ++c)
+    for (std::size_t i = 0; i < f.width(); ++i) f.of(c)[i] /= sum[i];
 }
 
 /// p - onehot without cancellation: 1 - p_y is the sum of the others.
@@ -34,6 +107,17 @@ void subtract_onehot(std::span<Real> p, int label) {
   for (std::size_t c = 0; c < p.size(); ++c)
     if (c != y) others += p[c];
   p[y] = -others;
+}
+template <class Real>
+void subtract_onehot(SideBySide<Real>& p, std::span<const int> labels) {
+  typename SideBySide<Real>::Row label, others;
+  label.fill(0);
+  others.fill(0);
+  std::ranges::transform(labels, label.begin(), [](int y) { return static_cast<Real>(y); });
+  for (std::size_t c = 0; c < p.classes(); ++c)
+    for (std::size_t i = 0; i < p.width(); ++i)
+      others[i] += label[i] == static_cast<Real>(c) ? Real(0) : p.of(c)[i];
+  for (std::size_t i = 0; i < labels.size(); ++i) p.of(static_cast<std::size_t>(labels[i]))[i] = -others[i];
 }
 
 /// u = s v with s = diag(p) - p p^T. Since s 1 = 0, the entry of v at the largest p is subtracted from all
@@ -85,33 +169,22 @@ void softmax_mse_product(LossCurvature part, std::span<const Real> p, int label,
 template <class Real>
 void sample_losses(Loss loss, std::type_identity_t<ConstMatrixView<Real>> logits, std::span<const int> labels,
                    std::span<double> out) {
-  const auto squared = [&](std::span<const Real> f, int label) {
-    double sum = 0;
-    for (std::size_t c = 0; c < f.size(); ++c) {
-      const double e = static_cast<double>(f[c]) - (c == static_cast<std::size_t>(label) ? 1.0 : 0.0);
-      sum += e * e;
-    }
-    return sum / static_cast<double>(f.size());
-  };
-  std::vector<Real> p(static_cast<std::size_t>(logits.cols));
+  if (loss == Loss::cross_entropy) return cross_entropies<Real>(logits, labels, out);
+  Matrix<Real> p(loss == Loss::softmax_mse ? logits.rows : 0, logits.cols);
+  if (loss == Loss::softmax_mse) softmax<Real>(logits, p.view());
+  std::vector<double> error(static_cast<std::size_t>(logits.cols));
   for (Index i = 0; i < logits.rows; ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    switch (loss) {
-      case Loss::cross_entropy:
-        out[at] = cross_entropy<Real>(logits.row(i), labels[at]);
-        break;
-      case Loss::mse:
-        out[at] = squared(logits.row(i), labels[at]);
-        break;
-      case Loss::softmax_mse: {
-        softmax_row<Real>(logits.row(i), p);
-        subtract_onehot<Real>(p, labels[at]);
-        double sum = 0;
-        for (Real e : p) sum += static_cast<double>(e) * static_cast<double>(e);
-        out[at] = sum / static_cast<double>(p.size());
-        break;
-      }
+    const int label = labels[static_cast<std::size_t>(i)];
+    if (loss == Loss::softmax_mse) {
+      subtract_onehot<Real>(p.row(i), label);
+      std::ranges::copy(p.row(i), error.begin());
+    } else {
+      std::ranges::copy(logits.row(i), error.begin());
+      error[static_cast<std::size_t>(label)] -= 1;
     }
+    double sum = 0;
+    for (double e : error) sum += e * e;
+    out[static_cast<std::size_t>(i)] = sum / static_cast<double>(logits.cols);
   }
 }
 
@@ -125,36 +198,45 @@ void predictions(ConstMatrixView<Real> logits, std::span<int> out) {
 
 template <class Real>
 void softmax(std::type_identity_t<ConstMatrixView<Real>> logits, MatrixView<Real> p) {
-  for (Index i = 0; i < logits.rows; ++i) softmax_row<Real>(logits.row(i), p.row(i));
+  SideBySide<Real> few(logits.cols);
+  for_few(logits.rows, [&](Index first, Index count) {
+    few.load(logits.rows_from(first, count));
+    softmax_in_place(few);
+    few.store(p.rows_from(first, count));
+  });
 }
 
 template <class Real>
 void loss_gradient(Loss loss, std::type_identity_t<ConstMatrixView<Real>> logits, std::span<const int> labels,
                    MatrixView<Real> gradient) {
   const Real factor = Real(2) / static_cast<Real>(logits.cols);
-  std::vector<Real> p(static_cast<std::size_t>(logits.cols));
-  for (Index i = 0; i < logits.rows; ++i) {
-    const int label = labels[static_cast<std::size_t>(i)];
-    const auto f = logits.row(i);
-    const auto g = gradient.row(i);
-    switch (loss) {
-      case Loss::cross_entropy:
-        softmax_row<Real>(f, g);
-        subtract_onehot<Real>(g, label);
-        break;
-      case Loss::mse:
-        for (std::size_t c = 0; c < f.size(); ++c)
-          g[c] = factor * (f[c] - (c == static_cast<std::size_t>(label) ? Real(1) : Real(0)));
-        break;
-      case Loss::softmax_mse:
-        softmax_row<Real>(f, p);
-        std::ranges::copy(p, g.begin());
-        subtract_onehot<Real>(g, label);
-        softmax_jacobian<Real>(p, g, g);
-        for (Real& x : g) x *= factor;
-        break;
-    }
+  if (loss == Loss::mse) {
+    for (Index i = 0; i < logits.rows; ++i)
+      for (Index c = 0; c < logits.cols; ++c)
+        gradient(i, c) =
+            factor * (logits(i, c) - (c == labels[static_cast<std::size_t>(i)] ? Real(1) : Real(0)));
+    return;
   }
+  SideBySide<Real> few(logits.cols);
+  std::vector<Real> p(static_cast<std::size_t>(logits.cols));
+  for_few(logits.rows, [&](Index first, Index count) {
+    const auto these = labels.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
+    const auto g = gradient.rows_from(first, count);
+    few.load(logits.rows_from(first, count));
+    softmax_in_place(few);
+    if (loss == Loss::cross_entropy) {
+      subtract_onehot(few, these);
+      few.store(g);
+      return;
+    }
+    few.store(g);
+    for (Index i = 0; i < count; ++i) {
+      std::ranges::copy(g.row(i), p.begin());
+      subtract_onehot<Real>(g.row(i), these[static_cast<std::size_t>(i)]);
+      softmax_jacobian<Real>(p, g.row(i), g.row(i));
+      for (Real& x : g.row(i)) x *= factor;
+    }
+  });
 }
 
 template <class Real>

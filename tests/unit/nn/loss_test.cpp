@@ -186,6 +186,55 @@ TEST(Loss, CurvatureWorksInPlaceOnSeveralDirections) {
     }
 }
 
+/// Samples are treated side by side: what stands beside one, and how many do, must not show.
+template <class Real>
+void expect_each_sample_by_itself() {
+  constexpr Index count = 150, classes = 7;
+  Matrix<Real> f(count, classes + 2);
+  const auto random = normal_matrix(count, classes, 11);
+  std::vector<int> labels;
+  const auto logits = f.view().cols_from(1, classes);
+  for (Index i = 0; i < count; ++i) {
+    for (Index c = 0; c < classes; ++c) logits(i, c) = static_cast<Real>(0.2 * double(i) * random(i, c));
+    labels.push_back(static_cast<int>(i % classes));
+  }
+  logits(70, 3) = std::numeric_limits<Real>::quiet_NaN();
+  for (Loss loss : all_losses) {
+    std::vector<double> values(count);
+    Matrix<Real> gradient(count, classes), single(1, classes);
+    sample_losses<Real>(loss, logits, labels, values);
+    loss_gradient<Real>(loss, logits, labels, gradient.view());
+    for (Index i = 0; i < count; ++i) {
+      const auto label = std::span(labels).subspan(static_cast<std::size_t>(i), 1);
+      double value = -1;
+      sample_losses<Real>(loss, logits.rows_from(i, 1), label, std::span(&value, 1));
+      loss_gradient<Real>(loss, logits.rows_from(i, 1), label, single.view());
+      if (i == 70) {
+        EXPECT_TRUE(std::isnan(values[70]) && std::isnan(value)) << name_of(loss);
+        continue;
+      }
+      EXPECT_EQ(values[static_cast<std::size_t>(i)], value) << name_of(loss) << " of sample " << i;
+      EXPECT_THAT(gradient.row(i), ::testing::ElementsAreArray(single.entries())) << name_of(loss) << i;
+    }
+  }
+}
+
+TEST(Loss, OfASampleDoesNotDependOnThoseBesideIt) {
+  expect_each_sample_by_itself<double>();
+  expect_each_sample_by_itself<float>();
+}
+
+TEST(Loss, CountsClassesAsLargeAsTheLargest) {
+  const std::vector<double> f = {1, 5, 5, 5, -800};
+  for (const auto& [label, expected] :
+       {std::pair(2, std::log(3 + std::exp(-4.0))), std::pair(0, 4 + std::log(3 + std::exp(-4.0)))}) {
+    double value = -1;
+    sample_losses<double>(Loss::cross_entropy, ConstMatrixView<double>(f.data(), 1, 5), std::span(&label, 1),
+                          std::span(&value, 1));
+    EXPECT_DOUBLE_EQ(value, expected);
+  }
+}
+
 /// The sample of label 0 with logits (m, 0, 0): e = exp(-m) is all that is wrong with it.
 template <class Real>
 struct Confident {
