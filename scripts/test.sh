@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything a change must pass: packages, formatting, a warning-free build, every test, and the unit tests again under
-# the address and undefined-behaviour sanitizers. Safe to repeat; some ten minutes on two cores the first time.
+# the address and undefined-behaviour sanitizers. Safe to repeat; some twelve minutes on two cores the first time.
 set -euo pipefail
 . "$(dirname "$0")/setup.sh"
 

@@ -49,10 +49,10 @@ class Clocks:
         return Program(folder, wrapper=[str(launcher), str(self.path)])
 
     def jump_until_the_end(self, running: Running, random: np.random.Generator) -> None:
-        """Set the clocks forward and backward until a command has ended."""
+        """Set the clocks forward and backward, by a year at least, until a command has ended."""
         while running.process.poll() is None:
             for rank in range(len(self._files)):
-                self.set(rank, random.uniform(-30, 30))
+                self.set(rank, random.choice([-1, 1]) * random.uniform(1, 30))
 
 
 def years_off(folder: Path) -> list[float]:
