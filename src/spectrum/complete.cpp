@@ -70,7 +70,7 @@ void symmetrise(Matrix<double>& a, double rounding) {
       finite = finite && std::isfinite(a(i, j)) && std::isfinite(a(j, i));
       largest = std::max({largest, std::abs(a(i, j)), std::abs(a(j, i))});
       defect = std::max(defect, std::abs(a(i, j) - a(j, i)));
-      a(i, j) = 0.5 * (a(i, j) + a(j, i));
+      a(i, j) = a(j, i) = 0.5 * (a(i, j) + a(j, i));
     }
   if (!finite)
     throw ComputationError(

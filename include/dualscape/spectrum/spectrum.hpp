@@ -102,8 +102,10 @@ struct Spectrum : Products {
   std::optional<Pruning> pruning;  ///< where samples were left out of the solve
   std::optional<MatrixDistance> matrix_distance;  ///< of all pairs
   double seconds = 0.0;                           ///< rank 0's wall time
-  std::string reason;     ///< "converged", "dense", or why there are fewer pairs than asked or doubts
-  bool doubtful = false;  ///< the operator is not symmetric to rounding, or a second start disagrees
+  std::string reason;  ///< "converged", "dense", or why there are fewer pairs than asked or doubts
+  /// The operator is not symmetric to rounding, a second start disagrees, or the dense matrix may differ from
+  /// the operator by more than the tolerance.
+  bool doubtful = false;
   std::uint64_t planned_bytes = 0;    ///< of the fullest rank, where its memory was planned
   std::uint64_t peak_bytes = 0;       ///< the largest peak of a rank's whole process by then
   double norm_estimate = 0.0;         ///< of |H|_2

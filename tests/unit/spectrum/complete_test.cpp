@@ -94,6 +94,10 @@ TEST(CompleteSpectrum, RefusesAMatrixThatIsNotSymmetric) {
               HasSubstr("not symmetric: it differs from its transpose by 5.0e-10 of its largest entry"));
   // In single precision that is rounding.
   EXPECT_NO_THROW(complete_spectrum(comm, partition, dense, std::numeric_limits<float>::epsilon()));
+  if (comm.is_root()) {
+    EXPECT_EQ(dense(0, 2), dense(2, 0));
+    EXPECT_NEAR(dense(0, 2), 1 + 5e-10, 1e-15);
+  }
 }
 
 TEST(CompleteSpectrum, RefusesNumbersThatAreNotFinite) {
