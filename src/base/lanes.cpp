@@ -43,7 +43,8 @@ int checked_int(Index value) {
 
 template <class Real>
 void add(std::span<Real> into, std::span<const Real> more) {
-  std::ranges::transform(into, more, into.begin(), std::plus<>());
+  // Not the one of ranges, whose second end keeps the loop from vectorising.
+  std::transform(into.begin(), into.end(), more.begin(), into.begin(), std::plus<>());
 }
 
 /// Calls visit(start, from, count) for the ranges of entries that one of `vectors` vectors, spread piece by

@@ -1,6 +1,7 @@
 #include "dualscape/nn/model.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <stdexcept>
 
 namespace dualscape::nn {
@@ -52,13 +53,13 @@ void Model<Real>::forward_layer(Index l, ConstMatrixView<Real> a, MatrixView<Rea
 template <class Real>
 void add_bias(std::span<const Real> bias, MatrixView<Real> z) {
   for (Index i = 0; i < z.rows; ++i)
-    std::ranges::transform(z.row(i), bias, z.row(i).begin(), [](Real x, Real b) { return x + b; });
+    std::transform(z.row(i).begin(), z.row(i).end(), bias.begin(), z.row(i).begin(), std::plus<>());
 }
 
 template <class Real>
 void add_row_sums(std::type_identity_t<ConstMatrixView<Real>> d, std::span<Real> sums) {
   for (Index i = 0; i < d.rows; ++i)
-    std::ranges::transform(sums, d.row(i), sums.begin(), [](Real sum, Real x) { return sum + x; });
+    std::transform(sums.begin(), sums.end(), d.row(i).begin(), sums.begin(), std::plus<>());
 }
 
 template class Model<double>;

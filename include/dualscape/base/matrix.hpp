@@ -38,6 +38,11 @@ struct MatrixView {
   /// Columns [first, first + count).
   MatrixView cols_from(Index first, Index count) const { return {data + first, rows, count, stride}; }
   bool contiguous() const { return stride == cols || rows <= 1; }
+  /// The entries of a contiguous view in one row: loops over entries are short over a narrow matrix's own.
+  MatrixView flat() const {
+    assert(contiguous());
+    return {data, rows > 0 ? 1 : 0, rows * cols};
+  }
 };
 
 template <class T>
