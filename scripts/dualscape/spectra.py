@@ -61,7 +61,7 @@ class Spectrum(Node):
     """Eigenpairs of a curvature matrix in one block of weights, with what certifies them."""
 
     eigenvalues = _array("eigenvalues", "Eigenvalues, descending, (m) [loss/weight^2].")
-    residuals = _array("residuals", "|H v - theta v| of each pair, (m) [loss/weight^2].")
+    residuals = _array("residuals", "|H v - theta v| of each pair, or a bound on it, (m) [loss/weight^2].")
     value_bounds = _array("value_bounds", "Bounds on the values' errors, (m) [loss/weight^2].")
     angle_bounds = _array("angle_bounds", "Bounds on the sines of the vectors' errors, (m).")
     clusters = _array("clusters", "Cluster of each pair: only sums over one mean something, (m).")

@@ -89,7 +89,7 @@ std::vector<double> distances_to_rest(const std::vector<double>& values, const s
 }  // namespace
 
 Bounds error_bounds(const std::vector<double>& values, const std::vector<double>& residuals, Index upper,
-                    Index size, double norm, double rounding, double distance) {
+                    Index size, double norm, double rounding, double distance, double shift) {
   const std::size_t count = values.size();
   const double floor = residual_floor(norm, rounding);
   const bool complete = std::ssize(values) == size;
@@ -115,9 +115,8 @@ Bounds error_bounds(const std::vector<double>& values, const std::vector<double>
     for (std::size_t j = 0; j < count; ++j)
       if (j != n) d = std::min(d, std::abs(values[n] - values[j]) - residuals[j] - floor);
     if (!complete && (n == last_upper || n == first_lower)) d = 0;
-    const bool separated = r < d;
-    bounds.value_bounds.push_back((separated ? r * r / d : r) + floor);
-    bounds.angle_bounds.push_back(separated ? std::min(1.0, r / d + residual_floor(1, rounding)) : 1.0);
+    bounds.value_bounds.push_back((r < d - shift ? std::min(r, r * r / (d - shift) + shift) : r) + floor);
+    bounds.angle_bounds.push_back(r < d ? std::min(1.0, r / d + residual_floor(1, rounding)) : 1.0);
 
     const auto continues = [&] {
       const double apart = values[n - 1] - values[n];

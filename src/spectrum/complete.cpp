@@ -108,8 +108,11 @@ void measure(ConstMatrixView<double> a, ConstMatrixView<double> vectors, Eigenpa
 double asymmetry_of_probes(MatrixView<double> vectors, ConstMatrixView<double> products) {
   Matrix<double> together(vectors.rows, vectors.rows);
   gemm<double>(Op::none, Op::transpose, 1.0, vectors, products, 0.0, together.view());
+  std::vector<double> lengths;
+  for (Index i = 0; i < vectors.rows; ++i) lengths.push_back(norm(vectors.row(i)));
   for (Index i = 0; i < vectors.rows; ++i)
-    for (Index j = 0; j < vectors.rows; ++j) together(i, j) /= norm(vectors.row(i)) * norm(vectors.row(j));
+    for (Index j = 0; j < vectors.rows; ++j)
+      together(i, j) /= lengths[static_cast<std::size_t>(i)] * lengths[static_cast<std::size_t>(j)];
   return asymmetry(together.view());
 }
 

@@ -26,6 +26,7 @@ struct Candidates {
   double asymmetry = -1.0;  ///< of the operator asked for, as far as products with it told; -1: they did not
   double sought_asymmetry = 0.0;  ///< of the operator they were sought with
   double rounding = 0.0;          ///< unit roundoff of its products
+  double shift = 0.0;             ///< of the values, from Rayleigh quotients of the operator asked for
 };
 
 Candidates solve_densely(const LinearOperator& op, const Options& options, Spectrum& spectrum) {
@@ -39,12 +40,13 @@ Candidates solve_densely(const LinearOperator& op, const Options& options, Spect
   spectrum.matvecs += distance.probes;
   spectrum.matrix_distance = distance;
   spectrum.reason = "dense";
-  // |H v - theta v| <= |A v - theta v| + |H - A|
+  // |H v - theta v| <= |A v - theta v| + |H - A|, and theta = <v, A v> is as far from <v, H v> at most.
   for (double& residual : pairs.residuals) residual += distance.bound;
   return {.vectors = std::move(pairs.vectors),
           .upper = spectrum.size,
           .residuals = {.values = std::move(pairs.values), .residuals = std::move(pairs.residuals)},
-          .asymmetry = asymmetry};
+          .asymmetry = asymmetry,
+          .shift = distance.bound};
 }
 
 petsc::EigenOptions eigen_options(const Options& options) {
@@ -202,7 +204,7 @@ void certify(const Options& options, Candidates& candidates, Spectrum& spectrum)
 
   for (double value : values) spectrum.norm_estimate = std::max(spectrum.norm_estimate, std::abs(value));
   auto bounds = error_bounds(values, residuals, candidates.upper, spectrum.size, spectrum.norm_estimate,
-                             options.rounding, candidates.distance);
+                             options.rounding, candidates.distance, candidates.shift);
   spectrum.values = std::move(values);
   spectrum.residuals = std::move(residuals);
   spectrum.value_bounds = std::move(bounds.value_bounds);

@@ -6,9 +6,9 @@
 #include "dualscape/base/linear_operator.hpp"
 #include "dualscape/base/rounding.hpp"
 
-/// What certifies computed eigenpairs of a symmetric operator H, from products made anew, and from the matrix
-/// itself where there is one (complete.hpp). `norm` is an
-/// estimate of |H|_2, `rounding` the unit roundoff of the products; each bound includes 50 rounding |H|.
+/// What certifies computed eigenpairs of a symmetric operator H, from products made anew; of all pairs, from
+/// their matrix (complete.hpp). `norm` is an estimate of |H|_2, `rounding` the unit roundoff of the products;
+/// each bound includes 50 rounding |H|.
 namespace dualscape::spectrum {
 
 /// Vectors multiplied at once where vectors of `size` entries are many: bounds the memory of a block.
@@ -34,7 +34,7 @@ Residuals fresh_residuals(const LinearOperator& op, ConstMultiVector vectors,
 double asymmetry(ConstMatrixView<double> a);
 
 struct Bounds {
-  /// |lambda - theta| for some eigenvalue lambda: min(r, r^2/d).
+  /// |lambda - theta| for some eigenvalue lambda: min(r, r^2/d), or min(r, r^2/(d - s) + s).
   std::vector<double> value_bounds;
   /// Sine of the angle to that eigenvalue's eigenvector: r/d; 1 where r >= d.
   std::vector<double> angle_bounds;
@@ -55,8 +55,11 @@ using dualscape::residual_floor;
 /// not computed may reach past the last pair by 2 distance, as both operators' eigenvalues, in order, are no
 /// further apart (Weyl) and nor are their Rayleigh quotients; past the pairs that are within reach of that,
 /// and so on. d goes no further than there.
+///
+/// r^2/d is of Rayleigh quotients (Kato and Temple). Values that may be as far as `shift` = s from these have
+/// r^2/(d - s) + s instead.
 Bounds error_bounds(const std::vector<double>& values, const std::vector<double>& residuals, Index upper,
-                    Index size, double norm, double rounding, double distance = 0.0);
+                    Index size, double norm, double rounding, double distance = 0.0, double shift = 0.0);
 
 /// Largest entry of |V V^T - 1| for the rows of `vectors`. @note Collective
 double orthogonality_defect(const Comm& comm, ConstMultiVector vectors);

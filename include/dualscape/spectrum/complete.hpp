@@ -32,7 +32,7 @@ Matrix<double> assemble(const LinearOperator& op);
 /// 0 does it all: the numbers have the same bits at any number of ranks. Throws ComputationError when the
 /// matrix is not finite, when it differs from its transpose by more than products of unit roundoff `rounding`
 /// explain, and when LAPACK fails. @note Collective
-Eigenpairs complete_spectrum(const Comm& comm, const Partition& partition, Matrix<double>& on_root,
+Eigenpairs complete_spectrum(const Comm& comm, const Partition& partition, Matrix<double>& on_root_matrix,
                              double rounding = std::numeric_limits<double>::epsilon());
 
 /// What random products tell of the difference between a matrix and the operator it stands for.
@@ -60,12 +60,11 @@ inline constexpr double chance_of_failure = 1e-9;
 double bound_factor(Index probes, double failure);
 
 /// Bounds |H - A|_2 for the symmetric matrix A that rank 0 holds (whatever the others bring is ignored), by
-/// matrix_probes products with H at once: their differences from A's, by bound_factor; wrong with
-/// chance_of_failure at most. Rounding is part of both products and so of the bound, which it leaves above
-/// zero. The same bits at any number of ranks, if the operator's products are. Throws ComputationError when a
-/// product is not finite.
-/// @note Collective
-ProbedMatrix probe_matrix(const LinearOperator& op, ConstMatrixView<double> on_root, std::uint64_t seed);
+/// matrix_probes products with H at once: their differences from A's, by bound_factor; but for rounding,
+/// wrong with chance_of_failure at most. The same bits at any number of ranks, if the operator's products
+/// are. Throws ComputationError when a product is not finite. @note Collective
+ProbedMatrix probe_matrix(const LinearOperator& op, ConstMatrixView<double> on_root_matrix,
+                          std::uint64_t seed);
 
 /// require_dense, assemble and complete_spectrum in one. @note Collective
 Eigenpairs complete_spectrum(const LinearOperator& op, Index limit,

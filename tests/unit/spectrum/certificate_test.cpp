@@ -107,6 +107,16 @@ TEST(ErrorBounds, HaveAFloorOfRounding) {
   EXPECT_NEAR(bounds.angle_bounds[0], floor / d + 5e-5, 1e-15);
 }
 
+TEST(ErrorBounds, AllowForValuesThatAreNoRayleighQuotients) {
+  const auto bounds = error_bounds({3, 1, 0.99}, {0.1, 0.1, 0.1}, 3, 3, 0.0, 0.0, 0.0, 0.01);
+  const double d = 1.9;
+  EXPECT_NEAR(bounds.value_bounds[0], 0.01 / (d - 0.01) + 0.01, 1e-15);
+  EXPECT_NEAR(bounds.angle_bounds[0], 0.1 / d, 1e-15) << "of any value";
+  EXPECT_EQ(bounds.value_bounds[1], 0.1) << "not apart";
+  // Residuals say more than quotients that may be as far off.
+  EXPECT_EQ(error_bounds({3, 1}, {0.1, 0.1}, 2, 2, 0.0, 0.0, 0.0, 0.099).value_bounds[0], 0.1);
+}
+
 TEST(ErrorBounds, JoinClusters) {
   // 1e-7 relative; unresolved by residuals; separated.
   const auto bounds = error_bounds({5 + 5e-7, 5, 3, 2.9, 1}, {0, 0, 0.06, 0.06, 0}, 5, 9, 5.0, 0.0);
