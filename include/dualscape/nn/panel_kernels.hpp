@@ -30,7 +30,16 @@ struct PanelKernels {
                           Real* panel);
 };
 
-/// What every processor that the code is compiled for can do.
+/// Common registers are those of every processor that the library is compiled for, wide ones those that only
+/// some of them have. The sizes are the same in every file, whatever that one is compiled for.
+#ifdef DUALSCAPE_AVX512_KERNELS
+constexpr std::size_t common_register_bytes = 32;
+constexpr std::size_t wide_register_bytes = 64;
+/// Whether there are kernels of wide registers and this processor can run them.
+inline bool has_wide_registers() {
+  return __builtin_cpu_supports("avx512f");
+}
+#else
 #if defined(__AVX512F__)
 constexpr std::size_t common_register_bytes = 64;
 #elif defined(__AVX__)
@@ -38,18 +47,20 @@ constexpr std::size_t common_register_bytes = 32;
 #else
 constexpr std::size_t common_register_bytes = 16;
 #endif
-
-#ifdef DUALSCAPE_AVX512_KERNELS
-constexpr std::size_t wide_register_bytes = 64;
-/// Whether this processor can run the kernels of wide registers, too.
-inline bool has_wide_registers() {
-  return __builtin_cpu_supports("avx512f");
-}
-#else
 constexpr std::size_t wide_register_bytes = common_register_bytes;
 inline bool has_wide_registers() {
-  return true;
+  return false;
 }
+#endif
+
+// Each size is compiled in one file. Another one that sees the kernels' text, too, as files compiled together
+// do, would else make a copy of its own, with narrow registers in place of wide ones, and the linker might
+// take that.
+extern template struct PanelKernels<double, common_register_bytes>;
+extern template struct PanelKernels<float, common_register_bytes>;
+#ifdef DUALSCAPE_AVX512_KERNELS
+extern template struct PanelKernels<double, wide_register_bytes>;
+extern template struct PanelKernels<float, wide_register_bytes>;
 #endif
 
 }  // namespace dualscape::nn

@@ -4,7 +4,7 @@
 
 namespace dualscape::testing {
 
-/// Rows of the operators with known spectra.
+/// How many rows and eigenvalues the operators have that these tests make.
 constexpr Index order = 240;
 
 }  // namespace dualscape::testing
