@@ -41,12 +41,6 @@ int checked_int(Index value) {
   return static_cast<int>(value);
 }
 
-template <class Real>
-void add(std::span<Real> into, std::span<const Real> more) {
-  // Not the one of ranges, whose second end keeps the loop from vectorising.
-  std::transform(into.begin(), into.end(), more.begin(), into.begin(), std::plus<>());
-}
-
 /// Calls visit(start, from, count) for the ranges of entries that one of `vectors` vectors, spread piece by
 /// piece, has of its entries [begin, begin + count): `start` is where they lie, `from` their place in the
 /// vector.
@@ -172,7 +166,7 @@ void OrderedSum<Real>::merge_last() {
   Node right = std::move(nodes_.back());
   nodes_.pop_back();
   Node& left = nodes_.back();
-  add<Real>(left.sum.entries(), right.sum.entries());
+  combine(left.sum.entries(), right.sum.entries(), std::plus<>());
   left.width *= 2;
   spare_.push_back(std::move(right.sum));
 }

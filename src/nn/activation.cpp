@@ -90,10 +90,7 @@ Derivatives<Real> derivatives(Activation kind, Real z) {
 
 template <class Real>
 void activate(Activation kind, std::type_identity_t<ConstMatrixView<Real>> z, MatrixView<Real> a) {
-  if (z.contiguous() && a.contiguous()) {
-    z = z.flat();
-    a = a.flat();
-  }
+  flatten_if_contiguous(z, a);
   for (Index i = 0; i < z.rows; ++i) {
     const auto from = z.row(i);
     const auto to = a.row(i);
@@ -107,11 +104,7 @@ void activate(Activation kind, std::type_identity_t<ConstMatrixView<Real>> z, Ma
 template <class Real>
 void activation_derivatives(Activation kind, std::type_identity_t<ConstMatrixView<Real>> z,
                             MatrixView<Real> first, MatrixView<Real> second) {
-  if (z.contiguous() && first.contiguous() && second.contiguous()) {
-    z = z.flat();
-    first = first.flat();
-    second = second.flat();
-  }
+  flatten_if_contiguous(z, first, second);
   if (kind == Activation::relu) {  // loops of their own, which vectorise
     for (Index i = 0; i < z.rows; ++i)
       std::ranges::transform(z.row(i), first.row(i).begin(),

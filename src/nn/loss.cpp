@@ -24,6 +24,7 @@ class SideBySide {
   /// Samples in use, filled up with others to whole vectors.
   std::size_t width() const { return width_; }
   Row& of(std::size_t c) { return rows_[c]; }
+  const Row& of(std::size_t c) const { return rows_[c]; }
 
   template <class From>
   void load(ConstMatrixView<From> f) {
@@ -47,6 +48,10 @@ class SideBySide {
   std::size_t width_ = 0;
 };
 
+std::span<const int> part_of(std::span<const int> labels, Index first, Index count) {
+  return labels.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
+}
+
 /// Calls visit(first, count) for samples a few at a time.
 template <class Visit>
 void for_few(Index samples, const Visit& visit) {
@@ -54,9 +59,10 @@ void for_few(Index samples, const Visit& visit) {
   for (Index first = 0; first < samples; first += most) visit(first, std::min(most, samples - first));
 }
 
-/// The largest number of each sample; none where the first is no number.
+/// The largest number of each sample. NaN where the first is NaN; another NaN is skipped here and comes back
+/// through exp.
 template <class Real>
-typename SideBySide<Real>::Row largest(SideBySide<Real>& f) {
+typename SideBySide<Real>::Row largest(const SideBySide<Real>& f) {
   auto top = f.of(0);
   for (std::size_t c = 1; c < f.classes(); ++c)
     for (std::size_t i = 0; i < f.width(); ++i) top[i] = top[i] < f.of(c)[i] ? f.of(c)[i] : top[i];
@@ -99,17 +105,10 @@ void softmax_in_place(SideBySide<Real>& f) {
     for (std::size_t i = 0; i < f.width(); ++i) f.of(c)[i] /= sum[i];
 }
 
-/// p - onehot without cancellation: 1 - p_y is the sum of the others.
-template <class Real>
-void subtract_onehot(std::span<Real> p, int label) {
-  const auto y = static_cast<std::size_t>(label);
-  Real others = 0;
-  for (std::size_t c = 0; c < p.size(); ++c)
-    if (c != y) others += p[c];
-  p[y] = -others;
-}
+/// p becomes p - onehot, without cancellation: 1 - p_y is the sum of the others.
 template <class Real>
 void subtract_onehot(SideBySide<Real>& p, std::span<const int> labels) {
+  // Labels as numbers of the same size as those they choose: the loop vectorises.
   typename SideBySide<Real>::Row label, others;
   label.fill(0);
   others.fill(0);
@@ -118,6 +117,18 @@ void subtract_onehot(SideBySide<Real>& p, std::span<const int> labels) {
     for (std::size_t i = 0; i < p.width(); ++i)
       others[i] += label[i] == static_cast<Real>(c) ? Real(0) : p.of(c)[i];
   for (std::size_t i = 0; i < labels.size(); ++i) p.of(static_cast<std::size_t>(labels[i]))[i] = -others[i];
+}
+
+/// errors = p - onehot.
+template <class Real>
+void onehot_errors(std::type_identity_t<ConstMatrixView<Real>> p, std::span<const int> labels,
+                   MatrixView<Real> errors) {
+  SideBySide<Real> few(p.cols);
+  for_few(p.rows, [&](Index first, Index count) {
+    few.load(p.rows_from(first, count));
+    subtract_onehot(few, part_of(labels, first, count));
+    few.store(errors.rows_from(first, count));
+  });
 }
 
 /// u = s v with s = diag(p) - p p^T. Since s 1 = 0, the entry of v at the largest p is subtracted from all
@@ -131,10 +142,11 @@ void softmax_jacobian(std::span<const Real> p, std::span<const Real> v, std::spa
   for (std::size_t c = 0; c < p.size(); ++c) u[c] = p[c] * ((v[c] - shift) - mean);
 }
 
-/// u = S v of softmax-mse: (2/C) [s s + diag(g) - g p^T - p g^T] v with g = s (p - onehot).
+/// u = S v of softmax-mse: (2/C) [s s + diag(g) - g p^T - p g^T] v with g = s error, error = p - onehot. That
+/// is asked for only where the part is full.
 template <class Real>
-void softmax_mse_product(LossCurvature part, std::span<const Real> p, int label, std::span<const Real> v,
-                         std::span<Real> u, std::span<Real> scratch) {
+void softmax_mse_product(LossCurvature part, std::span<const Real> p, std::span<const Real> error,
+                         std::span<const Real> v, std::span<Real> u, std::span<Real> scratch) {
   const std::size_t n = p.size();
   const Real factor = Real(2) / static_cast<Real>(n);
   const auto sv = scratch.first(n);
@@ -142,11 +154,7 @@ void softmax_mse_product(LossCurvature part, std::span<const Real> p, int label,
   const auto original = scratch.subspan(2 * n, n);
   std::ranges::copy(v, original.begin());
   softmax_jacobian<Real>(p, v, sv);
-  if (part == LossCurvature::full) {
-    std::ranges::copy(p, g.begin());
-    subtract_onehot<Real>(g, label);
-    softmax_jacobian<Real>(p, g, g);
-  }
+  if (part == LossCurvature::full) softmax_jacobian<Real>(p, error, g);
   softmax_jacobian<Real>(p, sv, u);
   if (part == LossCurvature::full) {
     // Since g and p g^T + g p^T act on v through differences only up to sums of g, which are zero: shift v as
@@ -164,27 +172,46 @@ void softmax_mse_product(LossCurvature part, std::span<const Real> p, int label,
   for (Real& x : u) x *= factor;
 }
 
+/// The mean of each sample's squared errors.
+template <class Real>
+void mean_squares(std::type_identity_t<ConstMatrixView<Real>> errors, std::span<double> out) {
+  for (Index i = 0; i < errors.rows; ++i) {
+    double sum = 0;
+    for (const double e : errors.row(i)) sum += e * e;
+    out[static_cast<std::size_t>(i)] = sum / static_cast<double>(errors.cols);
+  }
+}
+
+template <class Real>
+void mse_losses(ConstMatrixView<Real> logits, std::span<const int> labels, std::span<double> out) {
+  Matrix<double> errors(logits.rows, logits.cols);
+  for (Index i = 0; i < logits.rows; ++i) {
+    std::ranges::copy(logits.row(i), errors.row(i).begin());
+    errors(i, labels[static_cast<std::size_t>(i)]) -= 1;
+  }
+  mean_squares<double>(errors.view(), out);
+}
+
+template <class Real>
+void softmax_mse_losses(ConstMatrixView<Real> logits, std::span<const int> labels, std::span<double> out) {
+  Matrix<Real> errors(logits.rows, logits.cols);
+  softmax<Real>(logits, errors.view());
+  onehot_errors<Real>(errors.view(), labels, errors.view());
+  mean_squares<Real>(errors.view(), out);
+}
+
 }  // namespace
 
 template <class Real>
 void sample_losses(Loss loss, std::type_identity_t<ConstMatrixView<Real>> logits, std::span<const int> labels,
                    std::span<double> out) {
-  if (loss == Loss::cross_entropy) return cross_entropies<Real>(logits, labels, out);
-  Matrix<Real> p(loss == Loss::softmax_mse ? logits.rows : 0, logits.cols);
-  if (loss == Loss::softmax_mse) softmax<Real>(logits, p.view());
-  std::vector<double> error(static_cast<std::size_t>(logits.cols));
-  for (Index i = 0; i < logits.rows; ++i) {
-    const int label = labels[static_cast<std::size_t>(i)];
-    if (loss == Loss::softmax_mse) {
-      subtract_onehot<Real>(p.row(i), label);
-      std::ranges::copy(p.row(i), error.begin());
-    } else {
-      std::ranges::copy(logits.row(i), error.begin());
-      error[static_cast<std::size_t>(label)] -= 1;
-    }
-    double sum = 0;
-    for (double e : error) sum += e * e;
-    out[static_cast<std::size_t>(i)] = sum / static_cast<double>(logits.cols);
+  switch (loss) {
+    case Loss::cross_entropy:
+      return cross_entropies<Real>(logits, labels, out);
+    case Loss::mse:
+      return mse_losses<Real>(logits, labels, out);
+    case Loss::softmax_mse:
+      return softmax_mse_losses<Real>(logits, labels, out);
   }
 }
 
@@ -217,23 +244,18 @@ void loss_gradient(Loss loss, std::type_identity_t<ConstMatrixView<Real>> logits
             factor * (logits(i, c) - (c == labels[static_cast<std::size_t>(i)] ? Real(1) : Real(0)));
     return;
   }
+  const bool squared = loss == Loss::softmax_mse;
   SideBySide<Real> few(logits.cols);
-  std::vector<Real> p(static_cast<std::size_t>(logits.cols));
+  Matrix<Real> p(squared ? SideBySide<Real>::most : 0, logits.cols);
   for_few(logits.rows, [&](Index first, Index count) {
-    const auto these = labels.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
     const auto g = gradient.rows_from(first, count);
     few.load(logits.rows_from(first, count));
     softmax_in_place(few);
-    if (loss == Loss::cross_entropy) {
-      subtract_onehot(few, these);
-      few.store(g);
-      return;
-    }
+    if (squared) few.store(p.top(count));
+    subtract_onehot(few, part_of(labels, first, count));
     few.store(g);
-    for (Index i = 0; i < count; ++i) {
-      std::ranges::copy(g.row(i), p.begin());
-      subtract_onehot<Real>(g.row(i), these[static_cast<std::size_t>(i)]);
-      softmax_jacobian<Real>(p, g.row(i), g.row(i));
+    for (Index i = 0; squared && i < count; ++i) {
+      softmax_jacobian<Real>(p.row(i), g.row(i), g.row(i));
       for (Real& x : g.row(i)) x *= factor;
     }
   });
@@ -247,6 +269,9 @@ void loss_curvature_product(Loss loss, LossCurvature part, std::type_identity_t<
   const auto width = static_cast<std::size_t>(classes);
   const Real factor = Real(2) / static_cast<Real>(classes);
   std::vector<Real> scratch(3 * width);
+  const bool with_errors = loss == Loss::softmax_mse && part == LossCurvature::full;
+  Matrix<Real> errors(with_errors ? v.rows : 0, classes);
+  if (with_errors) onehot_errors<Real>(p.rows_from(0, v.rows), labels, errors.view());
   for (Index i = 0; i < v.rows; ++i)
     for (Index first = 0; first < v.cols; first += classes) {
       const auto from = v.row(i).subspan(static_cast<std::size_t>(first), width);
@@ -259,7 +284,8 @@ void loss_curvature_product(Loss loss, LossCurvature part, std::type_identity_t<
           std::ranges::transform(from, to.begin(), [factor](Real x) { return factor * x; });
           break;
         case Loss::softmax_mse:
-          softmax_mse_product<Real>(part, p.row(i), labels[static_cast<std::size_t>(i)], from, to, scratch);
+          softmax_mse_product<Real>(part, p.row(i), with_errors ? errors.row(i) : std::span<Real>(), from, to,
+                                    scratch);
           break;
       }
     }

@@ -52,14 +52,12 @@ void Model<Real>::forward_layer(Index l, ConstMatrixView<Real> a, MatrixView<Rea
 
 template <class Real>
 void add_bias(std::span<const Real> bias, MatrixView<Real> z) {
-  for (Index i = 0; i < z.rows; ++i)
-    std::transform(z.row(i).begin(), z.row(i).end(), bias.begin(), z.row(i).begin(), std::plus<>());
+  for (Index i = 0; i < z.rows; ++i) combine(z.row(i), bias, std::plus<>());
 }
 
 template <class Real>
 void add_row_sums(std::type_identity_t<ConstMatrixView<Real>> d, std::span<Real> sums) {
-  for (Index i = 0; i < d.rows; ++i)
-    std::transform(sums.begin(), sums.end(), d.row(i).begin(), sums.begin(), std::plus<>());
+  for (Index i = 0; i < d.rows; ++i) combine(sums, d.row(i), std::plus<>());
 }
 
 template class Model<double>;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cassert>
 #include <span>
 #include <type_traits>
@@ -51,6 +52,20 @@ using ConstMatrixView = MatrixView<const T>;
 /// k vectors of one distribution, each contiguous: row j holds this rank's part of vector j.
 using MultiVector = MatrixView<double>;
 using ConstMultiVector = MatrixView<const double>;
+
+/// into_i = op(into_i, more_i); `more` is as long as `into` or longer. Not by the transform of ranges, whose
+/// second end keeps the loop from vectorising.
+template <class T, class Op>
+void combine(std::span<T> into, std::type_identity_t<std::span<const T>> more, Op op) {
+  assert(more.size() >= into.size());
+  std::transform(into.begin(), into.end(), more.begin(), into.begin(), op);
+}
+
+/// Makes one row of each view where all of them are contiguous.
+template <class... T>
+void flatten_if_contiguous(MatrixView<T>&... views) {
+  if ((views.contiguous() && ...)) ((views = views.flat()), ...);
+}
 
 /// A buffer as a matrix, enlarged where it is too small.
 template <class T>

@@ -36,13 +36,8 @@ struct Tile {
 /// into . factor, entry by entry.
 template <class Real>
 void multiply_entries(MatrixView<Real> into, std::type_identity_t<ConstMatrixView<Real>> factor) {
-  if (into.contiguous() && factor.contiguous()) {
-    into = into.flat();
-    factor = factor.flat();
-  }
-  for (Index i = 0; i < into.rows; ++i)  // not the one of ranges, whose second end keeps it from vectorising
-    std::transform(into.row(i).begin(), into.row(i).end(), factor.row(i).begin(), into.row(i).begin(),
-                   std::multiplies<>());
+  flatten_if_contiguous(into, factor);
+  for (Index i = 0; i < into.rows; ++i) combine(into.row(i), factor.row(i), std::multiplies<>());
 }
 
 /// Buffers of a tile of at most `samples` samples.
