@@ -151,7 +151,7 @@ spectrum::Spectrum find_spectrum_in(const Comm& comm, const nn::Network& network
   const nn::BlockLayout block = operators::select_block(network, asked.block);
   operators::Work work = planned_work(network, block, data, config);
   if (!work.cache_bytes)
-    work.cache_bytes = automatic_cache(work, memory_per_rank(comm), comm.rank(), comm.size());
+    work.cache_bytes = automatic_cache(work, asked, memory_per_rank(comm), comm.rank(), comm.size());
   operators::MemoryPlan plan = memory_of(work, asked, comm.rank(), comm.size());
   plan.process = held_already(work, comm.rank(), comm.size());
   log.detail("memory planned for the products and the solve on rank 0: " + describe(plan));

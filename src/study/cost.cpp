@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <bit>
-#include <utility>
+#include <initializer_list>
 
 #include "dualscape/base/memory.hpp"
 #include "dualscape/data/shard.hpp"
@@ -54,9 +54,13 @@ Index solve_vectors(Which which, Index pairs, Index size) {
   return most;
 }
 
+MemoryPlan largest(std::initializer_list<MemoryPlan> plans) {
+  return *std::ranges::max_element(plans, {}, &MemoryPlan::total);
+}
+
 /// A solve in single precision and its certificate in double: each beside what the other one's network and
 /// operator keep, which in double is no more than the weights and the tile that activities are made in.
-std::pair<MemoryPlan, MemoryPlan> beside_double(Work solve, Work certificate, int rank, int ranks) {
+MemoryPlan larger_beside_double(Work solve, Work certificate, int rank, int ranks) {
   const auto parameters = static_cast<std::uint64_t>(solve.network.parameters());
   certificate.number_bytes = sizeof(double);
   certificate.cache_bytes = 0;
@@ -71,11 +75,7 @@ std::pair<MemoryPlan, MemoryPlan> beside_double(Work solve, Work certificate, in
   other.directions += one.directions;
   other.lane_sums += one.lane_sums;
   other.weights += parameters * solve.number_bytes;
-  return {one, other};
-}
-
-MemoryPlan larger(const std::pair<MemoryPlan, MemoryPlan>& plans) {
-  return plans.first.total() >= plans.second.total() ? plans.first : plans.second;
+  return largest({one, other});
 }
 
 /// The single layer a block consists of; -1 for any other block.
@@ -117,8 +117,8 @@ MemoryPlan solve_memory(const Work& work, Which which, Index count, int rank, in
   certificate.vectors = std::min(spectrum::block_width(size), ends * pairs);
   // The pairs, and the products with a block of them; or the pairs once more, in the order of their values.
   certificate.basis = 2 * ends * pairs;
-  if (work.number_bytes < sizeof(double)) return larger(beside_double(solve, certificate, rank, ranks));
-  return larger(
+  if (work.number_bytes < sizeof(double)) return larger_beside_double(solve, certificate, rank, ranks);
+  return largest(
       {operators::memory_plan(solve, rank, ranks), operators::memory_plan(certificate, rank, ranks)});
 }
 
@@ -142,8 +142,10 @@ MemoryPlan complete_memory(const Work& work, const deck::Spectrum& asked, int ra
   // LAPACK on rank 0; all pairs in their order and out of it.
   const MemoryPlan solve = beside_matrices(
       work, 0, std::max(std::uint64_t{spectrum::dense_copies} * matrix + packed, 2 * vectors), rank, ranks);
-  const MemoryPlan probes = beside_matrices(work, spectrum::matrix_probes, matrix + vectors, rank, ranks);
-  return larger({assembly, larger({solve, probes})});
+  // The probes' products whole, as they were gathered, and the probes.
+  constexpr Index probes = spectrum::matrix_probes;
+  const std::uint64_t gathered = rank == 0 ? 3 * row * static_cast<std::uint64_t>(probes) : 0;
+  return largest({assembly, solve, beside_matrices(work, probes, matrix + vectors + gathered, rank, ranks)});
 }
 
 Work planned_work(const nn::Network& network, const nn::BlockLayout& block, const data::Dataset& data,
@@ -173,9 +175,10 @@ std::uint64_t held_already(const Work& work, int rank, int ranks) {
   return resident > known ? resident - known : 0;
 }
 
-std::uint64_t automatic_cache(const Work& work, std::uint64_t share, int rank, int ranks) {
-  const MemoryPlan plan = operators::memory_plan(work, rank, ranks);
-  const std::uint64_t others = plan.total() - plan.cache;
+std::uint64_t automatic_cache(Work work, const deck::Spectrum& asked, std::uint64_t share, int rank,
+                              int ranks) {
+  work.cache_bytes = 0;
+  const std::uint64_t others = memory_of(work, asked, rank, ranks).total();
   return share / 2 > others ? share / 2 - others : 0;
 }
 

@@ -36,8 +36,9 @@ operators::MemoryPlan memory_of(const operators::Work& work, const deck::Spectru
 std::uint64_t held_already(const operators::Work& work, int rank, int ranks);
 
 /// What `numerics.cache = "auto"` allows: half of the node's memory that falls to a rank (`share`, bytes)
-/// less the rest of its plan.
-std::uint64_t automatic_cache(const operators::Work& work, std::uint64_t share, int rank, int ranks);
+/// less the rest of its plan, the solve of what is `asked` included.
+std::uint64_t automatic_cache(operators::Work work, const deck::Spectrum& asked, std::uint64_t share,
+                              int rank, int ranks);
 
 /// One line: the plan of a rank in MiB.
 std::string describe(const operators::MemoryPlan& plan);

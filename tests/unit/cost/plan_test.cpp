@@ -160,11 +160,42 @@ TEST(Plan, AutomaticCachesStayWithinTheirShareOfTheNode) {
   const Problem problem(160);
   const std::uint64_t share = memory_per_rank(comm);
   EXPECT_GT(share, std::uint64_t{1} << 20);
-  EXPECT_LE(automatic_cache(problem.work<double>(), share, comm.rank(), comm.size()), share);
+  EXPECT_LE(automatic_cache(problem.work<double>(), {}, share, comm.rank(), comm.size()), share);
   // A rank without room keeps nothing; one with plenty keeps all.
-  EXPECT_EQ(automatic_cache(problem.work<double>(), 0, 0, 1), 0U);
+  EXPECT_EQ(automatic_cache(problem.work<double>(), {}, 0, 0, 1), 0U);
   const auto all = operators::memory_plan(problem.work<double>(), 0, 1).cache;
-  EXPECT_GE(automatic_cache(problem.work<double>(), std::uint64_t{1} << 40, 0, 1), all);
+  EXPECT_GE(automatic_cache(problem.work<double>(), {}, std::uint64_t{1} << 40, 0, 1), all);
+}
+
+TEST(Plan, AutomaticCachesLeaveRoomForTheMatricesOfACompleteSpectrum) {
+  const Problem problem(3000, 24);
+  Work work = problem.work<double>();
+  const deck::Spectrum asked{.which = Which::all};
+  const auto size = static_cast<std::uint64_t>(problem.block.size);
+  const std::uint64_t matrices = 4 * size * size * sizeof(double);
+  const std::uint64_t half = matrices + (std::uint64_t{8} << 20);
+  const std::uint64_t cache = automatic_cache(work, asked, 2 * half, 0, 2);
+  EXPECT_GT(cache, 0U);
+  EXPECT_LT(cache, half - matrices);
+  // Only rank 0 holds them; the others have their vectors.
+  EXPECT_GT(automatic_cache(work, asked, 2 * half, 1, 2), matrices / 2);
+  work.cache_bytes = cache;
+  EXPECT_LE(memory_of(work, asked, 0, 2).total(), half);
+}
+
+TEST(Plan, CountsTheProbesOfACompleteSpectrum) {
+  const nn::Network network(4, {{.name = "dense1", .units = 2}}, Loss::cross_entropy);
+  const auto block = operators::select_block(network, {"dense1"});
+  const Work work{
+      .network = network, .block = block, .curvature = Curvature::gauss_newton, .lanes = Lanes(16, 4)};
+  const deck::Spectrum asked{.curvature = Curvature::gauss_newton, .which = Which::all};
+  // Of so small a block the 16 probes take the most: the matrix and the rank's vectors, and on rank 0 the
+  // probes, their products and these as gathered. (The rank's parts of both are its basis.)
+  ASSERT_EQ(block.size, 8);
+  const MemoryPlan first = complete_memory(work, asked, 0, 2);
+  EXPECT_EQ(first.dense, sizeof(double) * (8 * 8 + 4 * 8 + 3 * 16 * 8));
+  EXPECT_EQ(first.basis, sizeof(double) * 2 * 16 * 4);
+  EXPECT_EQ(complete_memory(work, asked, 1, 2).dense, sizeof(double) * 4 * 8);
 }
 
 TEST(Plan, EfficiencyFallsWithTheShareOfCommunication) {
