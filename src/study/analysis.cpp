@@ -297,16 +297,16 @@ spectrum::Spectrum find_spectrum(const Comm& comm, const nn::Network& network,
 }
 
 std::string fingerprint(const Comm& comm, const data::Dataset& data, const deck::Config& config,
-                        const std::vector<double>& parameters, bool of_training) {
+                        std::uint64_t weights, bool of_training) {
   const auto positions =
       of_training ? data::all_positions(data.train.count()) : data::correct_positions(data.train);
   const auto samples = data::make_samples<double>(
       comm, data.train, positions, lanes_for(std::ssize(positions), config.numerics), config.data.scale);
-  return fingerprint_of(comm, samples, data.features, parameters);
+  return fingerprint_of(comm, samples, data.features, weights);
 }
 
 std::string fingerprint_of_test(const Comm& comm, const data::Dataset& data, const deck::Config& config) {
-  return fingerprint_of(comm, analysed<double>(comm, data.test, config), data.features, {});
+  return fingerprint_of(comm, analysed<double>(comm, data.test, config), data.features, hash_of({}));
 }
 
 StoredSolve read_solve(const Comm& comm, const nn::Network& network, const deck::Config& config,

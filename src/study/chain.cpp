@@ -57,8 +57,9 @@ class Chain {
     if (config_.training) during("the training", [&] { train(network, data, result); });
     stop_point(comm_, "after the training");
     during("the evaluation", [&] { measure(network, data, result); });
-    const Mark mark(
-        [this, &data, &result] { return fingerprint(comm_, data, config_, result.parameters, false); });
+    const Mark mark([this, &data, &result] {
+      return fingerprint(comm_, data, config_, hash_of(result.parameters), false);
+    });
     if (config_.spectrum)
       during("the search for eigenpairs",
              [&] { result.spectrum = find(network, data, result.parameters, mark); });
@@ -112,11 +113,9 @@ class Chain {
 
   /// Whether there is a checkpoint to go on from. @note Collective
   bool usable(const std::filesystem::path& file, const Mark& mark) {
-    bool there = false;
-    on_root(comm_, [&] { there = std::filesystem::exists(file); });
-    return comm_.broadcast_value(there) &&
-           usable_checkpoint(comm_, file, mark.text(),
-                             [&](const std::string& damage) { log_.warning("{}", damage); });
+    return usable_checkpoint(
+        comm_, file, [&] { return mark.text(); },
+        [&](const std::string& damage) { log_.warning("{}", damage); });
   }
 
   void train(const nn::Network& network, const data::Dataset& data, Result& result) {
@@ -135,7 +134,9 @@ class Chain {
                                   .scale = config_.data.scale,
                                   .lanes = config_.numerics.lanes});
     train::State state;
-    const Mark mark([this, &data, initial] { return fingerprint(comm_, data, config_, initial, true); });
+    const Mark mark([this, &data, weights = hash_of(initial)] {
+      return fingerprint(comm_, data, config_, weights, true);
+    });
     if (usable(folder_.training_checkpoint(), mark)) {
       state = read_training(comm_, folder_.training_checkpoint(), network);
       log_.info("training: resumed after epoch {}", state.epoch);

@@ -7,15 +7,18 @@
 
 namespace dualscape::study {
 
-/// What checkpoints must have been made from, as a text that reads every sample: made where a checkpoint is
-/// there or is to be written, which a quick run does without. Copies share it.
+/// A fingerprint of what checkpoints are made from. Making it reads every sample, so it is made only when a
+/// checkpoint is there or is written, and once for all copies of a mark.
 class Mark {
  public:
   explicit Mark(std::function<std::string()> make) : made_(std::make_shared<Made>(std::move(make))) {}
 
   /// @note Collective
   const std::string& text() const {
-    if (!made_->text) made_->text = made_->make();
+    if (!made_->text) {
+      made_->text = made_->make();
+      made_->make = nullptr;  // and what it holds
+    }
     return *made_->text;
   }
 

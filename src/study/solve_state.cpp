@@ -147,8 +147,14 @@ StoredSolve read_solve(const Comm& comm, const std::filesystem::path& path, cons
   return stored;
 }
 
+std::uint64_t hash_of(std::span<const double> parameters) {
+  Hash hash;
+  hash.add_values(parameters);
+  return hash.value();
+}
+
 std::string fingerprint_of(const Comm& comm, const Samples<double>& samples, Index features,
-                           std::span<const double> parameters) {
+                           std::uint64_t parameters) {
   const Index first = samples.lanes.first_sample(comm.rank(), comm.size());
   std::uint64_t sum = 0;
   collectively(comm, [&] {
@@ -163,32 +169,35 @@ std::string fingerprint_of(const Comm& comm, const Samples<double>& samples, Ind
     }
   });
   Hash all;
-  const std::array<std::uint64_t, 2> samples_of_all = {comm.sum(sum),
-                                                       static_cast<std::uint64_t>(samples.lanes.samples())};
-  all.add_values(std::span<const std::uint64_t>(samples_of_all));
-  all.add_values(parameters);
+  const std::array<std::uint64_t, 3> made_from = {
+      comm.sum(sum), static_cast<std::uint64_t>(samples.lanes.samples()), parameters};
+  all.add_values(std::span<const std::uint64_t>(made_from));
   return fmt::format("{:016x}", all.value());
 }
 
-bool usable_checkpoint(const Comm& comm, const std::filesystem::path& path, const std::string& fingerprint,
+bool usable_checkpoint(const Comm& comm, const std::filesystem::path& path,
+                       const std::function<std::string()>& fingerprint,
                        const std::function<void(const std::string& message)>& complain) {
-  bool usable = false;
+  bool whole = false;
   on_root(comm, [&] {
     if (!std::filesystem::exists(path)) return;
     try {
       h5::require_intact(path);
+      whole = true;
     } catch (const DataError& damage) {
       complain(fmt::format("{}; what it held is computed anew", damage.what()));
-      return;
     }
-    if (h5::InputFile(path).attribute_text("/", "fingerprint") != fingerprint)
+  });
+  if (!comm.broadcast_value(whole)) return false;
+  const std::string expected = fingerprint();
+  on_root(comm, [&] {
+    if (h5::InputFile(path).attribute_text("/", "fingerprint") != expected)
       throw DataError(fmt::format(
           "'{}' was made from other data or weights than this run has: bring those back, or start "
           "anew with --force",
           path.string()));
-    usable = true;
   });
-  return comm.broadcast_value(usable);
+  return true;
 }
 
 }  // namespace dualscape::study

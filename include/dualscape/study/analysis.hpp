@@ -51,10 +51,10 @@ struct Losses {
 Losses measure_losses(const Comm& comm, const nn::Network& network, const std::vector<double>& parameters,
                       const data::Dataset& data, const deck::Config& config);
 
-/// What tells the analysed training samples (for a training: all of them) and these weights from others.
-/// @note Collective
+/// What tells the analysed training samples (for a training: all of them) and the weights of this hash_of
+/// from others. @note Collective
 std::string fingerprint(const Comm& comm, const data::Dataset& data, const deck::Config& config,
-                        const std::vector<double>& parameters, bool of_training);
+                        std::uint64_t weights, bool of_training);
 
 /// How an eigensolve is stopped and continued.
 struct Continuation {

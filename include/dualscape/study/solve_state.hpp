@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <string>
 
@@ -25,15 +27,18 @@ void write_solve(const Comm& comm, const std::filesystem::path& path, const Part
 /// @note Collective
 StoredSolve read_solve(const Comm& comm, const std::filesystem::path& path, const Partition& partition);
 
-/// A text that tells samples and parameters from any others: 16 hexadecimal digits, the same at any number of
-/// ranks. @note Collective
+/// The part of a fingerprint that tells parameters from any others.
+std::uint64_t hash_of(std::span<const double> parameters);
+/// A text that tells samples and parameters, by their hash_of, from any others: 16 hexadecimal digits, the
+/// same at any number of ranks. @note Collective
 std::string fingerprint_of(const Comm& comm, const Samples<double>& samples, Index features,
-                           std::span<const double> parameters);
+                           std::uint64_t parameters);
 
-/// Whether rank 0 finds a checkpoint that is whole and of this fingerprint. A damaged one is reason for
-/// `complain(message)` on rank 0; throws DataError when it was made of other data or weights. @note
-/// Collective
-bool usable_checkpoint(const Comm& comm, const std::filesystem::path& path, const std::string& fingerprint,
+/// Whether rank 0 finds a checkpoint that is whole and of this run's fingerprint, which all ranks make where
+/// one is whole. A damaged one is reason for `complain(message)` on rank 0; throws DataError when it was made
+/// of other data or weights. @note Collective
+bool usable_checkpoint(const Comm& comm, const std::filesystem::path& path,
+                       const std::function<std::string()>& fingerprint,
                        const std::function<void(const std::string& message)>& complain);
 
 }  // namespace dualscape::study
