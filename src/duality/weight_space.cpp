@@ -67,8 +67,7 @@ Matrix<double> centred_duals(const Comm& comm, const Duals& duals, const Partiti
       if (const Entry& entry = entries[j]; entry.row >= 0)
         mean[j] += d.row(k)[j] = r(k, entry.row) * b(k, entry.col);
   for (double& x : mean) x /= static_cast<double>(std::max<Index>(1, d.rows()));
-  for (Index k = 0; k < d.rows(); ++k)
-    std::ranges::transform(d.row(k), mean, d.row(k).begin(), std::minus<>());
+  for (Index k = 0; k < d.rows(); ++k) combine<double>(d.row(k), mean, std::minus<>());
   return d;
 }
 

@@ -97,8 +97,7 @@ void GradientCovariance<Real>::add_tile(const nn::Tile<Real>& tile, const nn::Bl
                                         nn::BlockVectors<Real>& out) const {
   // mean (grad l_p - g) <grad l_p - g, v> = mean grad l_p (<grad l_p, v> - <g, v>), since g is the mean.
   const auto slopes = this->tangent_.slopes(tile, directions, this->buffers_);
-  for (Index i = 0; i < slopes.rows; ++i)
-    std::ranges::transform(slopes.row(i), mean_along_, slopes.row(i).begin(), std::minus<>());
+  for (Index i = 0; i < slopes.rows; ++i) combine(slopes.row(i), mean_along_, std::minus<>());
   this->tangent_.add_gradients(tile, slopes, this->buffers_, out);
 }
 

@@ -6,9 +6,9 @@
 #include "dualscape/base/linear_operator.hpp"
 #include "dualscape/base/rounding.hpp"
 
-/// What certifies computed eigenpairs of a symmetric operator H, from products made anew; of all pairs, from
-/// their matrix (complete.hpp). `norm` is an estimate of |H|_2, `rounding` the unit roundoff of the products;
-/// each bound includes 50 rounding |H|.
+/// What certifies computed eigenpairs of a symmetric operator H, from products made anew; of a complete
+/// spectrum, from its matrix (complete.hpp). `norm` is an estimate of |H|_2, `rounding` the unit roundoff of
+/// the products; each bound includes 50 rounding |H|.
 namespace dualscape::spectrum {
 
 /// Vectors multiplied at once where vectors of `size` entries are many: bounds the memory of a block.

@@ -86,9 +86,9 @@ struct Spectrum : Products {
   Index size = 0;              ///< of the operator
   Index requested = 0;         ///< pairs asked for, over both ends
   Index upper = 0;             ///< the first `upper` pairs are of the upper end, the others of the lower
-  std::vector<double> values;  ///< Rayleigh quotients, descending; of all pairs, those of that matrix A
-  /// |H v - theta v|, of a fresh product. Of all pairs, a bound on it: |A v - theta v| of the dense matrix A
-  /// whose eigenvectors they are, and the bound of `matrix_distance` on |H - A|.
+  std::vector<double> values;  ///< Rayleigh quotients, descending; of a complete spectrum, of its matrix
+  /// |H v - theta v|, of a fresh product. Of a complete spectrum, a bound on it: |A v - theta v| of the dense
+  /// matrix A whose eigenvectors they are, and the bound of `matrix_distance` on |H - A|.
   std::vector<double> residuals;
   std::vector<double> value_bounds;  ///< |lambda - theta|
   std::vector<double> angle_bounds;  ///< sine of the angle to the eigenvector
@@ -100,7 +100,7 @@ struct Spectrum : Products {
   Matrix<double> vectors;          ///< m x (local entries); the largest entry of each is positive
   Index second_matvecs = 0;        ///< of `matvecs`, products of the second start's solve
   std::optional<Pruning> pruning;  ///< where samples were left out of the solve
-  std::optional<MatrixDistance> matrix_distance;  ///< of all pairs
+  std::optional<MatrixDistance> matrix_distance;  ///< of a complete spectrum
   double seconds = 0.0;                           ///< rank 0's wall time
   std::string reason;  ///< "converged", "dense", or why there are fewer pairs than asked or doubts
   /// The operator is not symmetric to rounding, a second start disagrees, or the dense matrix may differ from

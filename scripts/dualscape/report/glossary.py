@@ -34,8 +34,8 @@ _ENTRIES = (
     ("certified", "whether no direction outside the computed ones can belong to the sharp ones"),
     ("exactness", "largest difference between the loss of a test sample and that of its partner "
      "with the dual weight: rounding when all is well"),
-    ("residual, bounds", "|H v − θ v| of each eigenpair from a fresh product, of all pairs a bound "
-     "on it, and what follows from it for the errors of value and vector"),
+    ("residual, bounds", "|H v − θ v| of each eigenpair from a fresh product (a bound on it where all "
+     "pairs were asked for), and what follows for the errors of value and vector"),
     ("|W|<sub>F</sub>", "Frobenius norm of the layer's weight"),
     ("activity-weighted norm", "root mean square of |ΔW<sub>k</sub>|"),
     ("second order, mean field", "second-order accounts of the gap, with each partner's own "
