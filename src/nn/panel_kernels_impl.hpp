@@ -102,34 +102,31 @@ struct PanelLoops {
   }
 };
 
+/// Calls call(PanelLoops()) of a panel's width.
+template <std::size_t bytes, class Real, class Call>
+void with_loops(Index width, const Call& call) {
+  switch (width) {
+    case 8:
+      return call(PanelLoops<8, bytes, Real>());
+    case 16:
+      return call(PanelLoops<16, bytes, Real>());
+    case 24:
+      return call(PanelLoops<24, bytes, Real>());
+    default:
+      return call(PanelLoops<32, bytes, Real>());
+  }
+}
+
 template <class Real, std::size_t bytes>
 void PanelKernels<Real, bytes>::apply(Index width, const Real* panel, const SparseBatch<Real>& batch,
                                       const MatrixView<Real>& z) {
-  switch (width) {
-    case 8:
-      return PanelLoops<8, bytes, Real>::apply(panel, batch, z);
-    case 16:
-      return PanelLoops<16, bytes, Real>::apply(panel, batch, z);
-    case 24:
-      return PanelLoops<24, bytes, Real>::apply(panel, batch, z);
-    default:
-      return PanelLoops<32, bytes, Real>::apply(panel, batch, z);
-  }
+  with_loops<bytes, Real>(width, [&](auto loops) { loops.apply(panel, batch, z); });
 }
 
 template <class Real, std::size_t bytes>
 void PanelKernels<Real, bytes>::add_adjoint(Index width, const ConstMatrixView<Real>& d,
                                             const SparseBatch<Real>& batch, Real* panel) {
-  switch (width) {
-    case 8:
-      return PanelLoops<8, bytes, Real>::add_adjoint(d, batch, panel);
-    case 16:
-      return PanelLoops<16, bytes, Real>::add_adjoint(d, batch, panel);
-    case 24:
-      return PanelLoops<24, bytes, Real>::add_adjoint(d, batch, panel);
-    default:
-      return PanelLoops<32, bytes, Real>::add_adjoint(d, batch, panel);
-  }
+  with_loops<bytes, Real>(width, [&](auto loops) { loops.add_adjoint(d, batch, panel); });
 }
 
 }  // namespace dualscape::nn
